@@ -1,0 +1,1 @@
+//! Runnable examples of DistPOS; see the `examples/` beside this file.

@@ -1,0 +1,1 @@
+//! The DistPOS relay daemon and its commands.

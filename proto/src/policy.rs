@@ -1,0 +1,130 @@
+//! What is let in: named checks in a fixed order, over a proven message.
+//!
+//! Until accounts exist the operator states `peer.<cid>.value_max`, a limit on
+//! `in − out + pending_in` for each asset, not for each message.
+
+use crate::{
+    amount::Amount,
+    chain::{ChainId, GenesisTag},
+    code::{Code, Reply},
+    message::{Asset, Message},
+    stage::{Admitted, Proven, Refused},
+    time::UnixSeconds,
+};
+
+/// The receiving chain, as messages name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Own {
+    /// Its id.
+    pub chain: ChainId,
+    /// Its genesis tag.
+    pub tag: GenesisTag,
+}
+
+/// What the operator allows one peer chain.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// The asset that is counted with this peer; without one no value passes.
+    pub asset: Option<Asset>,
+    /// Most that `in − out + pending_in` may come to, in the asset's smallest unit.
+    pub value_max: Amount,
+}
+
+/// The figures of one (peer, asset), in the asset's smallest unit (`docs/protocol.md`, *Value*).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Book {
+    /// Delivered here.
+    pub received: Amount,
+    /// Delivered there, by their receipts.
+    pub sent: Amount,
+    /// Proven here, admitted and not ended.
+    pub pending_in: Amount,
+}
+
+impl Book {
+    /// Whether `amount` more fits under `value_max`: `in + pending_in + amount ≤ value_max + out`.
+    #[must_use]
+    pub fn has_room(&self, amount: Amount, value_max: Amount) -> bool {
+        let owed =
+            self.received.checked_add(self.pending_in).and_then(|owed| owed.checked_add(amount));
+        // A limit past 2^256 is no limit; a debt past 2^256 fits under none.
+        match (owed, value_max.checked_add(self.sent)) {
+            (Some(owed), Some(limit)) => owed <= limit,
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
+    }
+}
+
+/// What policy says of a proven message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Decision {
+    /// Deliver it. Its amount has to be added to `pending_in` in the same commit.
+    Admitted(Admitted),
+    /// Void it, then send a refusal.
+    Refused(Refused),
+}
+
+/// Puts a proven message through every check, in this order:
+/// `destination`, `expiry`, `genesis`, `asset`, `value`. Each refusal has its own code.
+pub fn admit(proven: Proven, own: Own, limits: &Limits, book: &Book, now: UnixSeconds) -> Decision {
+    let message = proven.message();
+    let failed = destination(message, own)
+        .or_else(|| expiry(message, now))
+        .or_else(|| genesis(message, own))
+        .or_else(|| asset(message, limits))
+        .or_else(|| value(message, limits, book));
+    match failed {
+        None => Decision::Admitted(Admitted::by_policy(proven)),
+        Some(reply) => match proven.refuse(reply) {
+            Ok(refused) => Decision::Refused(refused),
+            Err(_) => unreachable!("every code below is of class 5 and may void"),
+        },
+    }
+}
+
+fn destination(message: &Message, own: Own) -> Option<Reply> {
+    let found = message.fields().destination;
+    (found != own.chain)
+        .then(|| Reply::new(Code::POLICY, format!("destination is {found}, this is {}", own.chain)))
+}
+
+fn expiry(message: &Message, now: UnixSeconds) -> Option<Reply> {
+    let expires = message.fields().expires;
+    (now > expires)
+        .then(|| Reply::new(Code::EXPIRED, format!("expired at {} (Unix seconds)", expires.0)))
+}
+
+fn genesis(message: &Message, own: Own) -> Option<Reply> {
+    let tag = message.fields().destination_tag;
+    let passes = tag == own.tag || (tag.is_unset() && message.fields().value.is_none());
+    (!passes).then(|| {
+        let text = format!("destination_tag is {tag}, this chain's genesis tag is {}", own.tag);
+        Reply::new(Code::POLICY, text)
+    })
+}
+
+fn asset(message: &Message, limits: &Limits) -> Option<Reply> {
+    let value = message.fields().value.as_ref()?;
+    if value.terms.is_some() {
+        return Some(Reply::new(Code::NO_ACCOUNT, "no account under these terms"));
+    }
+    match &limits.asset {
+        None => Some(Reply::new(Code::VALUE_MAX, "no value is accepted from this chain")),
+        Some(asset) if *asset != value.asset => {
+            let text = format!("asset is {}, expected {asset}", value.asset);
+            Some(Reply::new(Code::NO_ACCOUNT, text))
+        }
+        Some(_) => None,
+    }
+}
+
+fn value(message: &Message, limits: &Limits, book: &Book) -> Option<Reply> {
+    let amount = message.amount();
+    if amount.is_zero() || book.has_room(amount, limits.value_max) {
+        return None;
+    }
+    let text = format!("amount {amount} passes value_max {} of this pair", limits.value_max);
+    Some(Reply::new(Code::VALUE_MAX, text))
+}

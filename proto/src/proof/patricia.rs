@@ -1,0 +1,1 @@
+//! The Merkle Patricia trie of Ethereum: inclusion proofs.

@@ -1,0 +1,1 @@
+//! The DNS TXT records: parse and print (`docs/dns.md`).

@@ -1,0 +1,140 @@
+//! What gateways say to each other: requests, replies, and every limit.
+//!
+//! Bodies are CBOR maps with integer keys (CDDL in `docs/protocol.md`). Unknown keys in requests
+//! and replies are ignored, so that versions can grow; messages inside are strict.
+
+use crate::{
+    chain::{BlockHash, ChainId, Family, GenesisTag, Height},
+    code::Reply,
+    envelope::Envelope,
+    header::SignedHeader,
+    light::Evidence,
+    message::MessageId,
+    receipt::{SignedReceipt, Status},
+    time::UnixSeconds,
+};
+
+/// The major version in every path, `/distpos/1/…`.
+pub const VERSION: u64 = 1;
+/// Name of the HTTP header field with the chain a request speaks for.
+pub const SOURCE_FIELD: &str = "distpos-source";
+/// Name of the HTTP header field with the chain a request is meant for.
+pub const DESTINATION_FIELD: &str = "distpos-destination";
+/// The media type of every body.
+pub const MEDIA_TYPE: &str = "application/cbor";
+
+/// Most messages in one batch: the unit that is stored, sent, proven and verified together.
+pub const BATCH_MESSAGES_MAX: usize = 128;
+/// Most encoded bytes of the messages in one batch.
+pub const BATCH_BYTES_MAX: usize = 256 * 1024;
+/// Most messages in one request.
+pub const REQUEST_MESSAGES_MAX: usize = 1024;
+/// Most bytes of a request's or reply's body.
+pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most headers in one answer to `/headers`.
+pub const HEADERS_MAX: usize = 1024;
+/// Most ids in a request for proofs or statuses.
+pub const IDS_MAX: usize = REQUEST_MESSAGES_MAX;
+
+/// Consecutive messages of one source block for one destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The source block.
+    pub height: Height,
+    /// The messages with their index in the block, ascending; 1 to [`BATCH_MESSAGES_MAX`].
+    pub envelopes: Vec<Envelope>,
+}
+
+/// A call. Which chain speaks and which is meant stand beside it, in the HTTP header fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// `GET /distpos/1/hello`.
+    Hello,
+    /// `POST /distpos/1/messages`.
+    Messages(Vec<Batch>),
+    /// `POST /distpos/1/proofs`: evidence of the wanted family for these ids.
+    Proofs {
+        /// Which evidence the asker can judge.
+        family: Family,
+        /// The messages.
+        ids: Vec<MessageId>,
+    },
+    /// `POST /distpos/1/headers`: attested headers of these heights, both included.
+    Headers {
+        /// First height.
+        from: Height,
+        /// Last height.
+        to: Height,
+    },
+    /// `POST /distpos/1/receipts`.
+    Receipts(Vec<SignedReceipt>),
+    /// `POST /distpos/1/status`.
+    Status(Vec<MessageId>),
+}
+
+/// The answer to a call, of the same kind; or a refusal of the whole call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Response {
+    /// To [`Request::Hello`].
+    Hello(Hello),
+    /// To [`Request::Messages`]: one reply each, in the order of the messages.
+    Messages(Vec<Reply>),
+    /// To [`Request::Proofs`].
+    Proofs(Proofs),
+    /// To [`Request::Headers`]: ascending; may be fewer than asked for.
+    Headers(Vec<SignedHeader>),
+    /// To [`Request::Receipts`]: one reply each, in the order of the receipts.
+    Receipts(Vec<Reply>),
+    /// To [`Request::Status`]: one each, in the order of the ids.
+    Status(Vec<StatusAnswer>),
+    /// The call as a whole was not done.
+    Refused(Reply),
+}
+
+/// Who a gateway says it is and what it can do (EHLO).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// Its chain.
+    pub chain: ChainId,
+    /// That chain's genesis tag.
+    pub tag: GenesisTag,
+    /// Major versions spoken.
+    pub versions: Vec<u64>,
+    /// Evidence it can give.
+    pub families: Vec<Family>,
+    /// Most messages it takes in one request.
+    pub request_messages_max: u64,
+    /// Most bytes it takes in one body.
+    pub body_bytes_max: u64,
+    /// Its chain's final head.
+    pub head: Head,
+}
+
+/// The newest final block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Its height.
+    pub height: Height,
+    /// Its hash.
+    pub block: BlockHash,
+    /// Its time.
+    pub time: UnixSeconds,
+}
+
+/// Evidence for some of the ids asked for, and why there is none for the others.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Proofs {
+    /// One for each block.
+    pub blocks: Vec<Evidence>,
+    /// For every other id: `4.7.5` for what is not final or not known here.
+    pub absent: Vec<(MessageId, Reply)>,
+}
+
+/// How a message stands: its receipt if it has ended, else a signed status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StatusAnswer {
+    /// It has ended.
+    Ended(SignedReceipt),
+    /// It has not, or is not known.
+    Open(Status),
+}

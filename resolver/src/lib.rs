@@ -1,0 +1,1 @@
+//! Chain-id to route: DNS look-ups, cache, order and failed-gateway memory.

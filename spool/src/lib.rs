@@ -1,0 +1,1 @@
+//! What must survive a crash: queue, chain cursor, copies of guard and books, in one store.
