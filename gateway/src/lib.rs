@@ -1,1 +1,4 @@
 //! The DistPOS relay daemon and its commands.
+
+pub mod chain;
+pub mod clock;
