@@ -73,7 +73,7 @@ async fn until_then_nobody_is_asked_and_after_it_a_change_arrives() {
     assert_eq!(world.route("e2e4").await.unwrap().gateways.len(), 2);
     assert_eq!(world.asked().len(), 0);
     world.hands.forward(600);
-    assert_eq!(hosts(&*world.route("e2e4").await.unwrap()), ["gw9"]);
+    assert_eq!(hosts(&world.route("e2e4").await.unwrap()), ["gw9"]);
     assert_eq!(world.asked().len(), 3);
 }
 
@@ -85,7 +85,7 @@ async fn a_route_in_use_is_refreshed_before_it_expires() {
     world.asked();
     world.zone.publish(GATEWAYS, TTL, [gateway("e2e4", 9)]);
     world.hands.forward(3_250); // past nine tenths of an hour
-    assert_eq!(hosts(&*world.route("e2e4").await.unwrap()), ["gw9"]);
+    assert_eq!(hosts(&world.route("e2e4").await.unwrap()), ["gw9"]);
     assert_eq!(world.asked().len(), 3);
 
     // When that fails, the old answer is still good, and the servers are left alone for a while.

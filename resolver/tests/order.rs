@@ -16,7 +16,7 @@ fn world_of(records: impl IntoIterator<Item = GatewayRecord>, seed: u64) -> Worl
 }
 
 async fn order(world: &World) -> Vec<String> {
-    hosts(&*world.route("e2e4").await.unwrap())
+    hosts(&world.route("e2e4").await.unwrap())
 }
 
 #[tokio::test(start_paused = true)]
