@@ -1,1 +1,3 @@
 //! The DistPOS relay daemon and its commands.
+
+pub mod peer;
