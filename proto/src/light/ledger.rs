@@ -84,9 +84,10 @@ impl SignedLedgerHeader {
             return Err(CborError { field: "ledger header", expected: "its 8 keys" });
         }
         inner.key("ledger header chain", 0)?;
-        let chain = inner.text("ledger header chain", ChainId::TEXT_MAX)?.parse().map_err(|_| {
-            CborError { field: "ledger header chain", expected: "a chain-id in lower case" }
-        })?;
+        let chain =
+            inner.text("ledger header chain", ChainId::TEXT_MAX)?.parse().map_err(|_| {
+                CborError { field: "ledger header chain", expected: "a chain-id in lower case" }
+            })?;
         inner.key("ledger header tag", 1)?;
         let tag = GenesisTag(inner.fixed("ledger header tag")?);
         inner.key("ledger header height", 2)?;
@@ -102,8 +103,16 @@ impl SignedLedgerHeader {
         inner.key("ledger header root", 7)?;
         let root = inner.fixed("ledger header root")?;
         inner.end("ledger header")?;
-        let header =
-            LedgerHeader { chain, tag, height, previous, time, transactions_root, leaf_count, root };
+        let header = LedgerHeader {
+            chain,
+            tag,
+            height,
+            previous,
+            time,
+            transactions_root,
+            leaf_count,
+            root,
+        };
         Ok(Self { header, signatures: KeySignature::read_all(input)? })
     }
 }
