@@ -31,7 +31,10 @@ fn what_this_code_writes_is_what_the_files_say() {
 
 #[test]
 #[ignore = "rewrites the vectors"]
-#[expect(clippy::disallowed_methods, reason = "a tool that writes files, not part of the pure core")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a tool that writes files, not part of the pure core"
+)]
 fn vectors_are_rewritten() {
     for (name, _, built) in files() {
         let path = format!("{}/vectors/{name}", env!("CARGO_MANIFEST_DIR"));

@@ -156,8 +156,7 @@ pub(crate) fn receipts() -> Vec<(&'static str, Receipt)> {
     let delivered = |call, length| {
         receipt(Outcome::Delivered { height: Height(77), transaction: vec![0x33; length], call })
     };
-    let refused =
-        |code, text: &str| receipt(Outcome::Refused { code, text: text.to_owned() });
+    let refused = |code, text: &str| receipt(Outcome::Refused { code, text: text.to_owned() });
     vec![
         ("delivered, nothing to call", delivered(Call::None, 32)),
         ("delivered, the call went through", delivered(Call::Ok, 1)),
@@ -211,16 +210,13 @@ pub(crate) fn build_receipts() -> Json {
 }
 
 fn refused_receipts() -> Vec<(&'static str, Vec<u8>)> {
-    let receipt = |outcome: Vec<u8>| {
-        array(&[bytes(&[9; 32]), text("e2e4"), text("b1c2"), outcome])
-    };
+    let receipt = |outcome: Vec<u8>| array(&[bytes(&[9; 32]), text("e2e4"), text("b1c2"), outcome]);
     let delivered = |hash: &[u8], call| array(&[uint(0), uint(77), bytes(hash), uint(call)]);
     let refused = |code: &str, words: &str| array(&[uint(1), text(code), text(words)]);
     let good = receipt(delivered(&[1], 0));
     assert!(Receipt::from_bytes(&good).is_ok());
-    let by = |id: &[u8], source| {
-        array(&[bytes(id), text(source), text("b1c2"), refused("5.1.1", "")])
-    };
+    let by =
+        |id: &[u8], source| array(&[bytes(id), text(source), text("b1c2"), refused("5.1.1", "")]);
     vec![
         ("delivered without a transaction", receipt(delivered(&[], 0))),
         ("transaction of 65 bytes", receipt(delivered(&[1; 65], 0))),

@@ -123,16 +123,10 @@ pub(crate) fn responses() -> Vec<(RequestKind, Response)> {
             }),
         ),
         (RequestKind::Headers, Response::Headers(vec![header().sign([&key(1), &key(2)])])),
-        (
-            RequestKind::Receipts,
-            Response::Receipts(vec![Reply::new(Code::ACCEPTED, "accepted")]),
-        ),
+        (RequestKind::Receipts, Response::Receipts(vec![Reply::new(Code::ACCEPTED, "accepted")])),
         (
             RequestKind::Status,
-            Response::Status(vec![
-                StatusAnswer::Ended(signed_receipt()),
-                StatusAnswer::Open(open),
-            ]),
+            Response::Status(vec![StatusAnswer::Ended(signed_receipt()), StatusAnswer::Open(open)]),
         ),
         (
             RequestKind::Messages,
