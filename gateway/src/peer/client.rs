@@ -108,6 +108,12 @@ impl PeerClient {
         Self { pool: Pool::new(identity, limits.clone()), limits }
     }
 
+    /// How many connections are kept.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.pool.kept()
+    }
+
     /// One call in bytes. Addresses are tried in turn until one gives a connection; what happens
     /// after that is the answer.
     pub(super) async fn exchange(

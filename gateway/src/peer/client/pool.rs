@@ -78,6 +78,11 @@ impl Pool {
         Ok(connection)
     }
 
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        locked(&self.entries).values().filter(|entry| entry.is_open()).count()
+    }
+
     fn entry(&self, name: &Name) -> Result<Arc<Entry>, PeerError> {
         let mut entries = locked(&self.entries);
         if let Some(entry) = entries.get(name) {
