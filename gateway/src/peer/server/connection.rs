@@ -171,10 +171,10 @@ impl Watch {
         Running { number, watch: Arc::clone(this) }
     }
 
-    /// When something could be too old at the earliest; no later than that of an exchange that
-    /// begins right now.
+    /// When something could be too old at the earliest, also of what begins or ends right now.
     fn look_at(&self, limits: &ServerLimits) -> Instant {
-        self.due(limits).0.min(Instant::now() + limits.exchange)
+        let soonest = limits.exchange.min(limits.idle);
+        self.due(limits).0.min(Instant::now() + soonest)
     }
 
     fn judge(&self, limits: &ServerLimits) -> Judgement {

@@ -187,7 +187,7 @@ async fn a_silent_peer_costs_only_its_time() {
 async fn a_peer_that_does_not_answer_costs_only_its_time() {
     let echo = Echo { permits: tokio::sync::Semaphore::new(0), ..Echo::default() };
     let server = listen(echo, ServerLimits::default()).await;
-    let limit = std::time::Duration::from_millis(200);
+    let limit = std::time::Duration::from_millis(500);
     let client = client(ClientLimits { call: limit, ..ClientLimits::default() });
     let error = post(&client, &server.target(), "x").await.unwrap_err();
     assert!(matches!(error, PeerError::Timeout { phase: Phase::Answer, .. }), "{error}");
