@@ -2,3 +2,17 @@
 
 pub mod chain;
 pub mod clock;
+pub mod config;
+pub mod contact;
+pub mod daemon;
+pub mod event;
+pub mod gateway;
+pub mod inbound;
+pub mod outbound;
+pub mod peer;
+pub mod service;
+pub mod stop;
+pub mod submit;
+pub mod transition;
+pub mod trust;
+pub mod work;
