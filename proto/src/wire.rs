@@ -23,7 +23,7 @@ mod request;
 mod response;
 
 pub use self::{
-    batch::{IncomingBatch, batches},
+    batch::{IncomingBatch, batches, requests},
     error::WireError,
     request::RequestKind,
 };

@@ -1,6 +1,8 @@
 //! One message, one encoding: whatever bytes come, they are refused or are exactly what writing
 //! the message again gives.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, in which a panic is a failure")]
+
 use distpos_proto::{
     amount::Amount,
     cbor::CborError,
