@@ -23,7 +23,7 @@ mod request;
 mod response;
 
 pub use self::{
-    batch::{IncomingBatch, batches},
+    batch::{IncomingBatch, batches, requests},
     error::WireError,
     request::RequestKind,
 };
@@ -55,10 +55,11 @@ pub const RECEIPTS_MAX: usize = REQUEST_MESSAGES_MAX;
 pub const LEAF_HASHES_MAX: usize = 32;
 /// Longest raw header of an EVM block, in bytes: 600 on public networks, about 9,000 where the
 /// extra data holds a hundred validators and their seals.
-pub const EVM_BLOCK_BYTES_MAX: usize = 16 * 1024;
-/// Most nodes of the receipt trie for each log: a key is the RLP of a transaction's index, 4 bytes
-/// or 8 nibbles for any index below 2^24, so a path has at most 9 nodes.
-pub const LOG_NODES_MAX: usize = 9;
+pub const EVM_BLOCK_BYTES_MAX: usize = 64 * 1024;
+/// Most nodes of the receipt trie in one proof: 1,024 receipts of one block and the branches above.
+pub const EVM_NODES_MAX: usize = 4096;
+/// Longest node, in bytes: the last one of a path holds a whole receipt.
+pub const EVM_NODE_BYTES_MAX: usize = 1024 * 1024;
 /// Most versions or families in a greeting; both are small numbers of small numbers.
 pub const HELLO_LIST_MAX: usize = 16;
 

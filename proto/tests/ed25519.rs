@@ -1,6 +1,8 @@
 //! What counts as a signature, on other people's vectors: `verify_strict` and no weak key. Gateways
 //! that disagree here would fork on evidence, so the verdicts are part of the protocol.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, in which a panic is a failure")]
+
 use distpos_proto::key::PublicKey;
 use ed25519_dalek::{Signature, VerifyingKey};
 use serde::Deserialize;

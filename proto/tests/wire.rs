@@ -1,6 +1,8 @@
 //! What gateways may send each other and what is refused: limits, growth, one bad message among
 //! good ones.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, in which a panic is a failure")]
+
 use distpos_proto::{
     cbor::{CborError, Writer},
     chain::{Family, GenesisTag, Height},
@@ -10,7 +12,7 @@ use distpos_proto::{
     time::UnixSeconds,
     wire::{
         BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, BODY_BYTES_MAX, Batch, HEADERS_MAX, IDS_MAX,
-        IncomingBatch, Request, RequestKind, Response, WireError, batches,
+        IncomingBatch, Request, RequestKind, Response, WireError, batches, requests,
     },
 };
 
@@ -244,4 +246,26 @@ fn a_block_is_cut_into_batches_by_count_and_by_bytes() {
         let body = Request::Messages(vec![batch.clone()]).body();
         assert_eq!(received(&body), Ok(vec![batch.into()]));
     }
+}
+
+#[test]
+fn batches_are_packed_into_requests_that_the_other_side_takes() {
+    let taken = |batches: Vec<Batch>| {
+        let packed = requests(batches.clone());
+        let mut together = Vec::new();
+        for request in &packed {
+            assert!(request.body().len() <= BODY_BYTES_MAX);
+            together.extend(received(&request.body()).unwrap());
+        }
+        assert_eq!(together, batches.into_iter().map(IncomingBatch::from).collect::<Vec<_>>());
+        packed.len()
+    };
+    assert_eq!(taken(vec![]), 0);
+    assert_eq!(taken(vec![batch(128, 0); 8]), 1);
+    assert_eq!(taken(vec![batch(128, 0); 17]), 3);
+    assert_eq!(taken(vec![batch(1, 0); 1025]), 2, "by count");
+    let full = batch(128, 1900);
+    assert_eq!(taken(vec![full; 8]), 1);
+    let few_and_long = batch(3, Message::DATA_BYTES_MAX);
+    assert_eq!(taken(vec![few_and_long; 22]), 2, "by bytes");
 }

@@ -2,7 +2,8 @@
 //! by itself.
 
 use super::{
-    BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Batch, WireError,
+    BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, BODY_BYTES_MAX, Batch, REQUEST_MESSAGES_MAX, Request,
+    WireError,
     error::within,
     fields::{Keys, list_of_some, required, tuple},
 };
@@ -54,6 +55,36 @@ pub fn batches(height: Height, envelopes: Vec<Envelope>) -> Vec<Batch> {
     }
     batches
 }
+
+/// Packs batches, in their order, into requests that keep both limits of a request.
+#[must_use]
+pub fn requests(batches: Vec<Batch>) -> Vec<Request> {
+    const { assert!(FRAME_BYTES_MAX * 2 + BATCH_BYTES_MAX <= BODY_BYTES_MAX) };
+    let mut requests: Vec<Vec<Batch>> = Vec::new();
+    let (mut messages, mut bytes) = (0, 0);
+    for batch in batches {
+        let count = batch.envelopes.len();
+        let length = FRAME_BYTES_MAX
+            + batch.envelopes.iter().map(|envelope| envelope.message.bytes().len()).sum::<usize>();
+        match requests.last_mut() {
+            Some(request)
+                if messages + count <= REQUEST_MESSAGES_MAX && bytes + length <= BODY_BYTES_MAX =>
+            {
+                (messages, bytes) = (messages + count, bytes + length);
+                request.push(batch);
+            }
+            _ => {
+                (messages, bytes) = (count, FRAME_BYTES_MAX + length);
+                requests.push(vec![batch]);
+            }
+        }
+    }
+    requests.into_iter().map(Request::Messages).collect()
+}
+
+/// More than a batch's CBOR beside its messages: a dozen bytes for each message and the map's own.
+/// The request's own few bytes are fewer still.
+const FRAME_BYTES_MAX: usize = 16 * (BATCH_MESSAGES_MAX + 1);
 
 /// Writes `{0: height, 1: [[index, message], …]}`.
 pub(super) fn write(batch: &Batch, out: &mut Writer) {

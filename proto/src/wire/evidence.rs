@@ -2,7 +2,7 @@
 //! here only its size and shape are checked.
 
 use super::{
-    BODY_BYTES_MAX, EVM_BLOCK_BYTES_MAX, IDS_MAX, LEAF_HASHES_MAX, LOG_NODES_MAX, WireError,
+    EVM_BLOCK_BYTES_MAX, EVM_NODE_BYTES_MAX, EVM_NODES_MAX, IDS_MAX, LEAF_HASHES_MAX, WireError,
     fields::{bytes, family, family_number, list, tuple},
 };
 use crate::{
@@ -91,25 +91,23 @@ fn read_tree(input: &mut Reader<'_>) -> Result<TreeProof, WireError> {
 
 fn write_receipts(proof: &ReceiptProof, out: &mut Writer) {
     out.array(3).bytes(&proof.block);
+    write_all_bytes(&proof.nodes, out);
     out.array(proof.logs.len());
     for place in &proof.logs {
         out.array(2).uint(place.transaction).uint(u64::from(place.log));
     }
-    write_all_bytes(&proof.nodes, out);
 }
 
-/// The logs come before the nodes, whose number they bound. A node is as long as the receipt in it,
-/// for which a chain's gas is the only limit: the body's bounds it.
 fn read_receipts(input: &mut Reader<'_>) -> Result<ReceiptProof, WireError> {
-    tuple(input, "receipt proof", 3, "block, logs and nodes")?;
+    tuple(input, "receipt proof", 3, "block, nodes and logs")?;
     let block = bytes(input, "block header bytes", EVM_BLOCK_BYTES_MAX)?;
+    let nodes = list(input, "receipt proof nodes", EVM_NODES_MAX, |input| {
+        bytes(input, "receipt proof node bytes", EVM_NODE_BYTES_MAX)
+    })?;
     let logs = list(input, "receipt proof logs", IDS_MAX, |input| {
         tuple(input, "log place", 2, "transaction and log")?;
         let transaction = input.uint("log place transaction")?;
         Ok(LogPlace { transaction, log: input.uint32("log place log")? })
-    })?;
-    let nodes = list(input, "receipt proof nodes", logs.len() * LOG_NODES_MAX, |input| {
-        bytes(input, "receipt proof node bytes", BODY_BYTES_MAX)
     })?;
     Ok(ReceiptProof { block, nodes, logs })
 }

@@ -3,6 +3,8 @@
 //! The files are for other implementations: what they hold never changes within a version. After a
 //! deliberate change of the format, the ignored test `vectors_are_rewritten` writes them anew.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, in which a panic is a failure")]
+
 mod message;
 mod raw;
 mod signed;
