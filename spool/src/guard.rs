@@ -15,7 +15,7 @@ use crate::{
     error::SpoolError,
     queue::{Direction, State},
     row,
-    store::Table,
+    store::{Order, Span, Table},
     transaction::Tx,
 };
 
@@ -48,7 +48,16 @@ impl Tx<'_> {
 
     /// Notes how a message ended, in place of what was noted before: until it is final on its
     /// chain, a reorganisation may end it in another block.
-    pub fn set_ended(&mut self, direction: Direction, id: &MessageId, end: &End) {
+    ///
+    /// # Errors
+    /// [`SpoolError`] if the store cannot be read.
+    pub fn set_ended(
+        &mut self,
+        direction: Direction,
+        id: &MessageId,
+        end: &End,
+    ) -> Result<(), SpoolError> {
+        self.unset_ended(direction, id)?;
         let value = row::write(4, |out| {
             out.bytes(&row::chain_key(end.peer));
             write_outcome(&end.outcome, out);
@@ -56,12 +65,53 @@ impl Tx<'_> {
             row::write_history(&end.history, out);
         });
         self.set(Table::Ended(direction), &id.0, value);
+        self.set(Table::EndedAt(direction), &at_key(end.at, id), Vec::new());
+        Ok(())
     }
 
     /// Forgets how a message ended: its block is gone.
-    pub fn unset_ended(&mut self, direction: Direction, id: &MessageId) {
-        self.unset(Table::Ended(direction), &id.0);
+    ///
+    /// # Errors
+    /// [`SpoolError`] if the store cannot be read.
+    pub fn unset_ended(&mut self, direction: Direction, id: &MessageId) -> Result<(), SpoolError> {
+        if let Some(end) = self.ended(direction, id)? {
+            self.unset(Table::Ended(direction), &id.0);
+            self.unset(Table::EndedAt(direction), &at_key(end.at, id));
+        }
+        Ok(())
     }
+
+    /// Forgets the oldest ends that were noted before `before`, at most `limit` of them, and says
+    /// how many. The chain's guard still knows them; the caller chooses a time after which nobody
+    /// asks for their receipts any more.
+    ///
+    /// # Errors
+    /// [`SpoolError`] if the store cannot be read.
+    pub fn prune_ended(
+        &mut self,
+        direction: Direction,
+        before: UnixMillis,
+        limit: usize,
+    ) -> Result<usize, SpoolError> {
+        let Some(last) = before.0.checked_sub(1) else { return Ok(0) };
+        let table = Table::EndedAt(direction);
+        let span = Span::through(&[], &last.to_be_bytes());
+        let old = self.rows(table, &span, Order::Ascending, limit)?;
+        for (key, _) in &old {
+            let id = key.get(8..).filter(|id| id.len() == 32);
+            let id = id.ok_or_else(|| row::corrupt(table, "a key is no time and message id"))?;
+            self.unset(Table::Ended(direction), id);
+            self.unset(table, key);
+        }
+        Ok(old.len())
+    }
+}
+
+fn at_key(at: UnixMillis, id: &MessageId) -> [u8; 40] {
+    let mut key = [0; 40];
+    key[..8].copy_from_slice(&at.0.to_be_bytes());
+    key[8..].copy_from_slice(&id.0);
+    key
 }
 
 fn read(input: &mut Reader<'_>) -> Result<End, CborError> {

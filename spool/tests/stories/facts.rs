@@ -160,20 +160,44 @@ fn an_end_is_noted_and_taken_back() {
         let void = end(Outcome::Refused { code: Code::EXPIRED, text: "too late".into() });
         let (there_copy, void_copy) = (there.clone(), void.clone());
         transact(&spool, move |tx| {
-            tx.set_ended(Inbound, &delivered, &there_copy);
-            tx.set_ended(Inbound, &refused, &void_copy);
-            Ok(())
+            tx.set_ended(Inbound, &delivered, &there_copy)?;
+            tx.set_ended(Inbound, &refused, &void_copy)
         })
         .unwrap();
         assert_eq!(read(&spool, |tx| tx.ended(Inbound, &delivered)), Ok(Some(there)));
         assert_eq!(read(&spool, |tx| tx.ended(Inbound, &refused)), Ok(Some(void)));
         assert_eq!(read(&spool, |tx| tx.ended(Outbound, &refused)), Ok(None));
+        transact(&spool, move |tx| tx.unset_ended(Inbound, &delivered)).unwrap();
+        assert_eq!(read(&spool, |tx| tx.ended(Inbound, &delivered)), Ok(None));
+    }
+}
+
+#[test]
+fn the_oldest_ends_are_forgotten_first() {
+    for (spool, _directory) in engines() {
+        let id = |sequence| message("b2", "a1", sequence, 0).id();
+        let end = |at| End {
+            peer: chain("b2"),
+            outcome: Outcome::Refused { code: Code::EXPIRED, text: String::new() },
+            at: UnixMillis(at),
+            history: vec![],
+        };
+        let prune = |before, limit| {
+            transact(&spool, move |tx| tx.prune_ended(Inbound, UnixMillis(before), limit)).unwrap()
+        };
         transact(&spool, move |tx| {
-            tx.unset_ended(Inbound, &delivered);
-            Ok(())
+            (1..=5).try_for_each(|n| tx.set_ended(Inbound, &id(n), &end(n * 10)))?;
+            // Ended once more, in a later block: its age is that of the last end.
+            tx.set_ended(Inbound, &id(1), &end(60))
         })
         .unwrap();
-        assert_eq!(read(&spool, |tx| tx.ended(Inbound, &delivered)), Ok(None));
+        assert_eq!(prune(0, 9), 0);
+        assert_eq!(prune(40, 1), 1);
+        assert_eq!(prune(40, 9), 1);
+        let left = |n| read(&spool, |tx| tx.ended(Inbound, &id(n))).unwrap().is_some();
+        assert_eq!([1, 2, 3, 4, 5].map(left), [true, false, false, true, true]);
+        assert_eq!(prune(u64::MAX, 9), 3);
+        assert!(![1, 4, 5].into_iter().any(left));
     }
 }
 
@@ -188,13 +212,13 @@ fn books_are_kept_by_chain_and_asset() {
             pending_in: Amount::ZERO,
         };
         assert_eq!(read(&spool, |tx| tx.book(chain("b2"), &coin)), Ok(Book::default()));
-        let (put_coin, put_book) = (coin.clone(), book.clone());
+        let (put_coin, put_book) = (coin.clone(), book);
         transact(&spool, move |tx| {
             tx.put_book(chain("b2"), &put_coin, &put_book);
             Ok(())
         })
         .unwrap();
-        assert_eq!(read(&spool, |tx| tx.book(chain("b2"), &coin)), Ok(book.clone()));
+        assert_eq!(read(&spool, |tx| tx.book(chain("b2"), &coin)), Ok(book));
         assert_eq!(read(&spool, |tx| tx.book(chain("b2"), &gold)), Ok(Book::default()));
         assert_eq!(read(&spool, |tx| tx.book(chain("c3"), &coin)), Ok(Book::default()));
         assert_eq!(read(&spool, |tx| tx.books()), Ok(vec![(chain("b2"), coin, book)]));
