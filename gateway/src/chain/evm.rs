@@ -5,7 +5,7 @@
 //! gateway its standing. Answers that do not fit are [`ChainError::Garbage`], never a verdict on a
 //! message.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use alloy_primitives::{Address, U256};
 use async_trait::async_trait;
@@ -133,6 +133,12 @@ impl Evm {
                 block(&self.rpc, Height(latest.0.saturating_sub(count))).await
             }
         }
+    }
+}
+
+impl fmt::Debug for Evm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Evm({} at {})", self.facts.chain, self.config.contract)
     }
 }
 
