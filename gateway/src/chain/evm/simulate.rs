@@ -1,0 +1,61 @@
+//! What the chain would do with a message now: the delivery itself, as an `eth_call`.
+
+use distpos_proto::{
+    code::{Code, Reply},
+    message::Message,
+};
+use serde_json::json;
+
+use super::{
+    Evm, abi,
+    abi::Words,
+    answer::{Hex, hex},
+    rpc::garbage,
+    wallet::account_of,
+    watch::reason,
+};
+use crate::chain::{ChainError, Simulation};
+
+const CALL: &str = "eth_call";
+
+impl Evm {
+    pub(super) async fn simulate_delivery(
+        &self,
+        message: &Message,
+    ) -> Result<Simulation, ChainError> {
+        if let Err(error) = account_of(&message.fields().recipient) {
+            return Ok(Simulation::Refused(Reply::new(Code::BAD_ADDRESS, error.to_string())));
+        }
+        let input = abi::deliver(std::slice::from_ref(message));
+        let call = json!({
+            "from": hex(self.address().as_slice()),
+            "to": hex(self.config.contract.as_slice()),
+            "data": hex(&input),
+        });
+        // The contract judges a message by what it returns. A revert is this gateway's fault, and
+        // like any other failure of the call no verdict.
+        let answer: Hex = self.rpc.call(CALL, json!([call, "latest"])).await?;
+        read(&answer.0).ok_or_else(|| garbage(CALL, "no result of deliver"))
+    }
+}
+
+/// The one `Result(outcome, reason, detail)` of `deliver`.
+fn read(answer: &[u8]) -> Option<Simulation> {
+    let (1, items) = Words::new(answer).array(0)? else { return None };
+    let result = items.tail(0)?;
+    let (code, mut text) = reason(&result.text(1)?);
+    match result.number(0)? {
+        0 => Some(Simulation::Ended),
+        1 => Some(Simulation::Passes),
+        2 => {
+            let detail = result.bytes(2)?;
+            if !detail.is_empty() {
+                text = format!("{text}: {}", abi::revert_text(detail));
+            }
+            Some(Simulation::Refused(Reply::new(code, text)))
+        }
+        3 if code.may_void() => Some(Simulation::Refused(Reply::new(code, text))),
+        3 => Some(Simulation::Deferred(Reply::new(code, text))),
+        _ => None,
+    }
+}
