@@ -2,3 +2,5 @@
 
 pub mod chain;
 pub mod clock;
+pub mod config;
+pub mod daemon;
