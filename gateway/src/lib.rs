@@ -4,3 +4,4 @@ pub mod chain;
 pub mod clock;
 pub mod config;
 pub mod daemon;
+pub mod submit;
