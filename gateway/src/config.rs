@@ -10,7 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use distpos_proto::{chain::ChainId, key::PublicKey};
+use distpos_proto::{chain::ChainId, key::PublicKey, record::HostName};
+use distpos_resolver::{Options, StaticRoute};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -115,7 +116,8 @@ impl Listen {
 #[serde(deny_unknown_fields, default)]
 pub struct Resolver {
     /// Domains under which chains are looked up, tried in order: `<cid>.<root>`.
-    pub roots: Vec<String>,
+    #[serde(deserialize_with = "text::list")]
+    pub roots: Vec<HostName>,
     /// Name servers; empty: those of the system.
     pub servers: Vec<SocketAddr>,
     /// Whether gateways at loopback, private and other special addresses are connected to.
@@ -231,6 +233,31 @@ impl Config {
         match check::refusal(&config) {
             None => Ok(config),
             Some((key, what)) => Err(place::at_key(key, what, text, file)),
+        }
+    }
+
+    /// What the resolver is told.
+    #[must_use]
+    pub fn resolver_options(&self) -> Options {
+        let keys = |chain: &ChainId| {
+            let anchor = self.peers.get(chain).and_then(|peer| peer.anchor.as_ref());
+            anchor.map(|anchor| anchor.keys.keys().copied().collect()).unwrap_or_default()
+        };
+        let route = |(chain, route): (&ChainId, &Route)| {
+            let route = match route {
+                Route::Domain(domain) => StaticRoute::Domain(domain.clone()),
+                Route::Gateways(gateways) => StaticRoute::Gateways {
+                    gateways: gateways.iter().map(Gateway::to_try).collect(),
+                    keys: keys(chain),
+                },
+            };
+            (*chain, route)
+        };
+        Options {
+            roots: self.resolver.roots.clone(),
+            static_routes: self.routes.iter().map(route).collect(),
+            allow_special: self.resolver.allow_special,
+            ..Options::default()
         }
     }
 

@@ -5,3 +5,4 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod submit;
+pub mod trust;

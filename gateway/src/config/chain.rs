@@ -59,6 +59,10 @@ pub struct LedgerNode {
     /// Keys that sign its blocks; empty: the own chain key alone.
     #[serde(default, deserialize_with = "text::list")]
     pub authorities: Vec<PublicKey>,
+    /// Time of its first block, in Unix seconds. It goes into the genesis hash: another value makes
+    /// the same configuration another chain.
+    #[serde(default)]
+    pub genesis_time: u64,
     /// Who holds what when the chain begins.
     #[serde(default)]
     pub genesis: Vec<Allocation>,

@@ -7,7 +7,6 @@ use super::{Config, Node};
 /// The first thing that makes the configuration unusable: its key, and what is wrong with it.
 pub(super) fn refusal(config: &Config) -> Option<(&'static str, String)> {
     submission_is_guarded(config)
-        .or_else(|| resolver_names_are_names(config))
         .or_else(|| own_chain_is_no_peer(config))
         .or_else(|| threshold_fits(config))
         .or_else(|| level_is_a_filter(config))
@@ -22,22 +21,6 @@ fn submission_is_guarded(config: &Config) -> Option<(&'static str, String)> {
         );
         ("listen.submission", what)
     })
-}
-
-fn resolver_names_are_names(config: &Config) -> Option<(&'static str, String)> {
-    let wrong = config.resolver.roots.iter().find(|root| !is_domain(root))?;
-    Some(("resolver.roots", format!("found {wrong:?}, expected a domain such as chains.example")))
-}
-
-/// Whether a text can be a domain name in the form that DNS servers are asked for.
-#[must_use]
-pub fn is_domain(text: &str) -> bool {
-    let name = text.strip_suffix('.').unwrap_or(text);
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    };
-    name.len() <= 200 && name.split('.').all(label)
 }
 
 fn own_chain_is_no_peer(config: &Config) -> Option<(&'static str, String)> {

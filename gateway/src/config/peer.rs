@@ -9,7 +9,9 @@ use distpos_proto::{
     light::Trusted,
     message::{Asset, Message},
     policy::Limits,
+    record::HostName,
 };
+use distpos_resolver::Host;
 use serde::Deserialize;
 
 use super::text;
@@ -19,7 +21,7 @@ use super::text;
 #[serde(try_from = "RawRoute")]
 pub enum Route {
     /// They are looked up at this domain: `_distpos.<domain>`.
-    Domain(String),
+    Domain(HostName),
     /// They are these.
     Gateways(Vec<Gateway>),
 }
@@ -29,7 +31,8 @@ pub enum Route {
 #[serde(deny_unknown_fields)]
 pub struct Gateway {
     /// Its host name.
-    pub host: String,
+    #[serde(deserialize_with = "text::one")]
+    pub host: HostName,
     /// Its port.
     #[serde(default = "peers_port")]
     pub port: u16,
@@ -38,6 +41,20 @@ pub struct Gateway {
     pub spki: Vec<SpkiPin>,
     /// Its address, where the host name is not to be looked up.
     pub address: Option<IpAddr>,
+}
+
+impl Gateway {
+    /// As the resolver gives it. An address stands in for the name: it is the operator's own word.
+    #[must_use]
+    pub fn to_try(&self) -> distpos_resolver::Gateway {
+        let host = match self.address {
+            Some(address) => Host::Address(address),
+            None => Host::Name(self.host.clone()),
+        };
+        let (port, pins) = (self.port, self.spki.clone());
+        // What a gateway record has unless it says otherwise.
+        distpos_resolver::Gateway { host, port, pins, pri: 10, weight: 1, guarantee: None }
+    }
 }
 
 /// What the operator says of one other chain.
@@ -93,7 +110,8 @@ pub const LEDGER_OUTBOX: &[u8] = b"escrow";
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawRoute {
-    domain: Option<String>,
+    #[serde(default, deserialize_with = "text::optional")]
+    domain: Option<HostName>,
     gateways: Option<Vec<Gateway>>,
 }
 

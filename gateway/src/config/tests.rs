@@ -185,13 +185,23 @@ fn a_route_names_a_domain_or_gateways() {
             .map(|config| config.routes.into_values().next().unwrap())
             .map_err(|error| error.to_string())
     };
-    assert_eq!(route("domain = \"village.example\""), Ok(Route::Domain("village.example".into())));
+    assert_eq!(
+        route("domain = \"village.example\""),
+        Ok(Route::Domain("village.example".parse().unwrap()))
+    );
     let gateway =
         format!("{{ host = \"gw1.village.example\", spki = [\"{KEY}\"], address = \"::1\" }}");
     let Route::Gateways(gateways) = route(&format!("gateways = [{gateway}]")).unwrap() else {
         panic!("expected gateways")
     };
     assert_eq!(gateways[0].port, 7333);
+    let literal = distpos_resolver::Host::Address("::1".parse().unwrap());
+    assert_eq!(gateways[0].to_try().host, literal);
+    assert_eq!(
+        route("domain = \"10.0.0.1\"").unwrap_err(),
+        "etc/gateway.toml:11: route.b1c2.domain: found \"10.0.0.1\", expected a host name such as \
+         gw1.village.example"
+    );
     assert_eq!(
         route("").unwrap_err(),
         "etc/gateway.toml:10: route.b1c2: found neither domain nor gateways, expected one of them"

@@ -21,7 +21,7 @@ where
 }
 
 /// Reads one value from its text.
-pub(super) fn one<'de, D, T>(input: D) -> Result<T, D::Error>
+pub(crate) fn one<'de, D, T>(input: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: FromStr,
@@ -41,7 +41,7 @@ where
 }
 
 /// Reads an array of texts.
-pub(super) fn list<'de, D, T>(input: D) -> Result<Vec<T>, D::Error>
+pub(crate) fn list<'de, D, T>(input: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: FromStr,
