@@ -19,6 +19,8 @@ use distpos_proto::{
 };
 use thiserror::Error;
 
+pub mod evm;
+
 /// What never changes of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {

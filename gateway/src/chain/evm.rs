@@ -1,0 +1,236 @@
+//! An EVM chain through the JSON-RPC of an unmodified node, and the contract `Distpos` on it.
+//!
+//! The node is the operator's own and is believed what only it can know, such as which block is
+//! final. What goes out as evidence is recomputed first ([`prove`]): a wrong promise would cost this
+//! gateway its standing. Answers that do not fit are [`ChainError::Garbage`], never a verdict on a
+//! message.
+
+use std::time::Duration;
+
+use alloy_primitives::{Address, U256};
+use async_trait::async_trait;
+use distpos_proto::{
+    address::Local,
+    amount::Amount,
+    chain::{BlockHash, ChainId, Family, GenesisTag, Height},
+    message::{Message, MessageId},
+    wire::Head,
+};
+use serde_json::json;
+
+use self::{
+    abi::Words,
+    answer::{Block, Hex, Number, Quantity, hex},
+    rpc::{Rpc, garbage},
+    wallet::account_of as account_named,
+};
+use crate::chain::{
+    Account, ChainError, Cursor, Facts, LocalChain, NativeProof, Simulation, Submission, Submitted,
+    Watched,
+};
+
+mod abi;
+mod answer;
+mod deploy;
+pub mod keystore;
+mod prove;
+mod rpc;
+mod simulate;
+mod submit;
+mod wallet;
+mod watch;
+
+pub use deploy::{Deployed, Operator, UserCall};
+pub use wallet::{AccountError, EvmKey, account_of};
+
+/// Which block counts as final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finality {
+    /// The one the node tags `finalized`.
+    Tag,
+    /// The one with that many blocks after it.
+    Confirmations(u64),
+}
+
+/// How to reach a chain, and what it must turn out to be.
+#[derive(Debug, Clone)]
+pub struct EvmConfig {
+    /// The node, `http://host:port/`.
+    pub node: String,
+    /// The chain's id in addresses.
+    pub chain: ChainId,
+    /// What the node's `eth_chainId` must say.
+    pub eth_chain_id: u64,
+    /// The contract.
+    pub contract: Address,
+    /// The block it was deployed in: watching starts there.
+    pub start: Height,
+    /// Which block is final.
+    pub finality: Finality,
+    /// How often to ask the node for something new.
+    pub poll: Duration,
+    /// How long a transaction may take into a block before it counts as failed for now.
+    pub inclusion_time_max: Duration,
+}
+
+/// An EVM chain.
+pub struct Evm {
+    rpc: Rpc,
+    config: EvmConfig,
+    facts: Facts,
+    sender: submit::Sender,
+    logs: watch::LogRange,
+    blocks: prove::BlockCache,
+}
+
+impl Evm {
+    /// Connects and checks that the node is the chain that was configured. `key` is the gateway's
+    /// account, which must have the contract's gateway role and pay for gas.
+    ///
+    /// # Errors
+    /// [`ChainError::OtherChain`] if chain id, genesis or contract differ from the configuration.
+    pub async fn open(config: EvmConfig, key: EvmKey) -> Result<Self, ChainError> {
+        let rpc = Rpc::new(&config.node)?;
+        check_chain_id(&rpc, config.eth_chain_id).await?;
+        let tag = genesis_tag(&rpc).await?;
+        check_contract(&rpc, &config, tag).await?;
+        let facts = Facts {
+            chain: config.chain,
+            tag,
+            family: Family::Evm,
+            outbox: config.contract.to_vec(),
+        };
+        let sender = submit::Sender::new(key, config.eth_chain_id, config.inclusion_time_max);
+        let (logs, blocks) = (watch::LogRange::default(), prove::BlockCache::default());
+        Ok(Self { rpc, config, facts, sender, logs, blocks })
+    }
+
+    /// The gateway's own account.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        self.sender.address()
+    }
+
+    /// Whether the contract lets [`Self::address`] deliver, void and end messages.
+    ///
+    /// # Errors
+    /// [`ChainError`] if the node does not answer.
+    pub async fn has_role(&self) -> Result<bool, ChainError> {
+        let input = abi::call("isGateway(address)", &[abi::Arg::address(self.address())]);
+        let word = view(&self.rpc, self.config.contract, input).await?;
+        Ok(Words::new(&word).number(0) == Some(1))
+    }
+
+    async fn final_block(&self) -> Result<Block, ChainError> {
+        match self.config.finality {
+            Finality::Tag => {
+                let block: Option<Block> =
+                    self.rpc.call("eth_getBlockByNumber", json!(["finalized", false])).await?;
+                block.ok_or_else(|| garbage("eth_getBlockByNumber", "no finalized block"))
+            }
+            Finality::Confirmations(count) => {
+                let latest: Number = self.rpc.call("eth_blockNumber", json!([])).await?;
+                block(&self.rpc, Height(latest.0.saturating_sub(count))).await
+            }
+        }
+    }
+}
+
+/// The block of a height.
+async fn block(rpc: &Rpc, height: Height) -> Result<Block, ChainError> {
+    let call = "eth_getBlockByNumber";
+    let found: Option<Block> = rpc.call(call, json!([number(height), false])).await?;
+    let found = found.ok_or_else(|| garbage(call, format!("no block {height}")))?;
+    if found.number.0 == height.0 {
+        return Ok(found);
+    }
+    Err(garbage(call, format!("block {}, expected {height}", found.number.0)))
+}
+
+fn number(height: Height) -> String {
+    format!("{:#x}", height.0)
+}
+
+/// The answer to a view function.
+async fn view(rpc: &Rpc, contract: Address, input: Vec<u8>) -> Result<Vec<u8>, ChainError> {
+    let call = json!({"to": hex(contract.as_slice()), "data": hex(&input)});
+    let answer: Hex = rpc.call("eth_call", json!([call, "latest"])).await?;
+    Ok(answer.0)
+}
+
+async fn check_chain_id(rpc: &Rpc, expected: u64) -> Result<(), ChainError> {
+    let found: Quantity = rpc.call("eth_chainId", json!([])).await?;
+    if found.0 == U256::from(expected) {
+        return Ok(());
+    }
+    Err(ChainError::OtherChain(format!("eth_chainId is {}, expected {expected}", found.0)))
+}
+
+async fn genesis_tag(rpc: &Rpc) -> Result<GenesisTag, ChainError> {
+    let genesis = block(rpc, Height(0)).await?;
+    Ok(GenesisTag::of(&BlockHash(genesis.hash.0)))
+}
+
+async fn check_contract(rpc: &Rpc, config: &EvmConfig, tag: GenesisTag) -> Result<(), ChainError> {
+    let address = config.contract;
+    let other = |what: String| Err(ChainError::OtherChain(what));
+    let code: Hex = rpc.call("eth_getCode", json!([hex(address.as_slice()), "latest"])).await?;
+    if code.0.is_empty() {
+        return other(format!("no contract at {address}"));
+    }
+    let chain = view(rpc, address, abi::call("chainId()", &[])).await?;
+    let chain = Words::new(&chain).text(0).unwrap_or_default();
+    if chain != config.chain.to_string() {
+        let chain: String = chain.chars().take(40).collect();
+        return other(format!("contract's chain-id is {chain:?}, expected {}", config.chain));
+    }
+    let word = view(rpc, address, abi::call("tag()", &[])).await?;
+    let found = Words::new(&word).word(0).unwrap_or_default();
+    if found[..8] != tag.0 {
+        let found = data_encoding::HEXLOWER.encode(&found[..8]);
+        return other(format!("contract's genesis tag is {found}, the node's is {tag}"));
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl LocalChain for Evm {
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    async fn head(&self) -> Result<Head, ChainError> {
+        Ok(self.final_block().await?.head())
+    }
+
+    async fn watch(&self, after: Option<Cursor>) -> Result<Watched, ChainError> {
+        loop {
+            if let Some(watched) = self.watch_once(after).await? {
+                return Ok(watched);
+            }
+            tokio::time::sleep(self.config.poll).await;
+        }
+    }
+
+    async fn prove(&self, height: Height, ids: &[MessageId]) -> Result<NativeProof, ChainError> {
+        self.prove_receipts(height, ids).await.map(NativeProof::Evm)
+    }
+
+    async fn simulate(&self, message: &Message) -> Result<Simulation, ChainError> {
+        self.simulate_delivery(message).await
+    }
+
+    async fn submit(&self, submission: Submission) -> Result<Submitted, ChainError> {
+        self.submit_all(submission).await
+    }
+
+    async fn account(&self, local: &Local) -> Result<Option<Account>, ChainError> {
+        let Ok(address) = account_named(local) else { return Ok(None) };
+        let address = hex(address.as_slice());
+        let balance: Quantity = self.rpc.call("eth_getBalance", json!([address, "latest"])).await?;
+        let nonce: Number =
+            self.rpc.call("eth_getTransactionCount", json!([address, "pending"])).await?;
+        let balance = Amount::from_word(balance.0.to_be_bytes());
+        Ok(Some(Account { balance, nonce: nonce.0 }))
+    }
+}

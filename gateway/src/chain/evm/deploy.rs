@@ -1,0 +1,234 @@
+//! What an operator does once, and what a user does: transactions of a key that is not the
+//! gateway's.
+
+use std::time::Duration;
+
+use alloy_primitives::{Address, U256};
+use distpos_proto::{
+    address::Local,
+    amount::Amount,
+    chain::{ChainId, GenesisTag, Height},
+    message::{Asset, Message, MessageId, OnFail},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    EvmKey, abi,
+    abi::{Arg, Event, Words},
+    answer::{Hex, Quantity, Receipt, hex},
+    genesis_tag,
+    rpc::{Rpc, garbage},
+    submit::{Action, Sender},
+};
+use crate::chain::ChainError;
+
+/// How long a transaction may take into a block.
+const INCLUSION_TIME_MAX: Duration = Duration::from_secs(120);
+
+/// The contract's abi and creation code; `gateway/contracts/build.sh` makes it.
+const ARTEFACT: &str = include_str!("../../../contracts/artefacts/Distpos.json");
+
+#[derive(Deserialize)]
+struct Artefact {
+    bytecode: Hex,
+}
+
+/// A key at a node: the owner's, to deploy and to set up, or a user's, to send.
+pub struct Operator {
+    rpc: Rpc,
+    sender: Sender,
+}
+
+/// Where a contract stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deployed {
+    /// Its address.
+    pub contract: Address,
+    /// The block it was deployed in.
+    pub start: Height,
+    /// What the node's chain calls itself.
+    pub eth_chain_id: u64,
+    /// The chain's genesis tag.
+    pub tag: GenesisTag,
+}
+
+/// What a user sends.
+#[derive(Debug, Clone)]
+pub struct UserCall {
+    /// The chain it goes to.
+    pub destination: ChainId,
+    /// Who it is for.
+    pub recipient: Local,
+    /// Value in the native coin's smallest unit.
+    pub amount: Amount,
+    /// Call data, or with `gas` 0 a note.
+    pub data: Vec<u8>,
+    /// Gas for the recipient's call; 0 for none.
+    pub gas: u64,
+    /// What happens when that call fails.
+    pub on_fail: OnFail,
+    /// Unix seconds; none means in 24 hours.
+    pub expires: Option<u64>,
+}
+
+impl Operator {
+    /// A key at the node `http://host:port/`.
+    ///
+    /// # Errors
+    /// [`ChainError`] if the node does not answer.
+    pub async fn connect(node: &str, key: EvmKey) -> Result<Self, ChainError> {
+        let rpc = Rpc::new(node)?;
+        let call = "eth_chainId";
+        let found: Quantity = rpc.call(call, json!([])).await?;
+        let chain_id = u64::try_from(found.0).map_err(|_| garbage(call, "2^64 or more"))?;
+        Ok(Self { rpc, sender: Sender::new(key, chain_id, INCLUSION_TIME_MAX) })
+    }
+
+    /// The key's account.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        self.sender.address()
+    }
+
+    /// Deploys the contract for `chain`, gives `gateways` their role, and makes `owner` its owner.
+    ///
+    /// # Errors
+    /// [`ChainError`] if the node does not answer or a transaction fails.
+    pub async fn deploy(
+        &self,
+        chain: ChainId,
+        owner: Address,
+        gateways: &[Address],
+    ) -> Result<Deployed, ChainError> {
+        let tag = genesis_tag(&self.rpc).await?;
+        let artefact: Artefact = serde_json::from_str(ARTEFACT)
+            .map_err(|error| garbage("artefact", error.to_string()))?;
+        let constructor =
+            [Arg::text(&chain.to_string()), Arg::tag(tag), Arg::address(self.address())];
+        let mut input = artefact.bytecode.0;
+        input.extend(abi::arguments(&constructor));
+        let receipt = self.transact(None, Amount::ZERO, input).await?;
+        let contract = receipt.contract_address.map(|address| Address::from(address.0));
+        let contract = contract
+            .ok_or_else(|| garbage("eth_getTransactionReceipt", "no contract's address"))?;
+        for gateway in gateways {
+            self.set_gateway(contract, *gateway, true).await?;
+        }
+        if owner != self.address() {
+            let input = abi::call("setOwner(address)", &[Arg::address(owner)]);
+            self.transact(Some(contract), Amount::ZERO, input).await?;
+        }
+        let start = Height(receipt.block_number.0);
+        Ok(Deployed { contract, start, eth_chain_id: self.sender.chain_id(), tag })
+    }
+
+    /// Gives an account the gateway role, or takes it.
+    ///
+    /// # Errors
+    /// [`ChainError`] if the node does not answer, or this is not the owner.
+    pub async fn set_gateway(
+        &self,
+        contract: Address,
+        gateway: Address,
+        active: bool,
+    ) -> Result<(), ChainError> {
+        let items = [Arg::address(gateway), Arg::number(u64::from(active))];
+        let input = abi::call("setGateway(address,bool)", &items);
+        self.transact(Some(contract), Amount::ZERO, input).await.map(drop)
+    }
+
+    /// Registers a peer chain: its genesis tag, the asset counted with it, and the most that
+    /// `in − out` may come to.
+    ///
+    /// # Errors
+    /// [`ChainError`] if the node does not answer, or this is not the owner.
+    pub async fn set_peer(
+        &self,
+        contract: Address,
+        chain: ChainId,
+        tag: GenesisTag,
+        asset: &Asset,
+        value_max: Amount,
+    ) -> Result<(), ChainError> {
+        let input = abi::set_peer(chain, tag, asset, value_max);
+        self.transact(Some(contract), Amount::ZERO, input).await.map(drop)
+    }
+
+    /// Adds to the contract's own float.
+    ///
+    /// # Errors
+    /// [`ChainError`] if the node does not answer or the account is short.
+    pub async fn fund(&self, contract: Address, amount: Amount) -> Result<(), ChainError> {
+        self.transact(Some(contract), amount, abi::call("fund()", &[])).await.map(drop)
+    }
+
+    /// Sends a message by a call of the outbox; gives the transaction's hash and the message's id
+    /// once it is in a block (final it is later).
+    ///
+    /// # Errors
+    /// [`ChainError`] if the node does not answer, or the contract refuses the call.
+    pub async fn send(
+        &self,
+        contract: Address,
+        call: &UserCall,
+    ) -> Result<(Vec<u8>, MessageId), ChainError> {
+        let input = abi::send(
+            call.destination,
+            &call.recipient,
+            &call.data,
+            call.gas,
+            call.on_fail,
+            call.expires.unwrap_or(0),
+        );
+        let receipt = self.transact(Some(contract), call.amount, input).await?;
+        let topic = Event::Sent.topic().0;
+        let log = receipt.logs.iter().find(|log| {
+            log.address.0 == contract.0 && log.topics.first().is_some_and(|t| t.0 == topic)
+        });
+        let bytes = log.and_then(|log| Words::new(&log.data.0).bytes(0));
+        let message = bytes.and_then(|bytes| Message::from_bytes(bytes).ok());
+        let message =
+            message.ok_or_else(|| garbage("eth_getTransactionReceipt", "no message was sent"))?;
+        Ok((receipt.transaction_hash.0.to_vec(), message.id()))
+    }
+
+    /// Any transaction with this key: a wallet's last resort, and the tests' way to deploy recipients.
+    ///
+    /// # Errors
+    /// [`ChainError`] if the node does not answer or the transaction fails. Gives the address of
+    /// the contract that was created, if `to` is none.
+    pub async fn call(
+        &self,
+        to: Option<Address>,
+        amount: Amount,
+        input: Vec<u8>,
+    ) -> Result<Option<Address>, ChainError> {
+        let receipt = self.transact(to, amount, input).await?;
+        Ok(receipt.contract_address.map(|address| Address::from(address.0)))
+    }
+
+    /// The answer of a contract's view function.
+    ///
+    /// # Errors
+    /// [`ChainError`] if the node does not answer or the function reverts.
+    pub async fn view(&self, contract: Address, input: &[u8]) -> Result<Vec<u8>, ChainError> {
+        let call = json!({
+            "from": hex(self.address().as_slice()),
+            "to": hex(contract.as_slice()),
+            "data": hex(input),
+        });
+        let answer: Hex = self.rpc.call("eth_call", json!([call, "latest"])).await?;
+        Ok(answer.0)
+    }
+
+    async fn transact(
+        &self,
+        to: Option<Address>,
+        amount: Amount,
+        input: Vec<u8>,
+    ) -> Result<Receipt, ChainError> {
+        let value = U256::from_be_bytes(amount.to_word());
+        self.sender.transact(&self.rpc, Action { to, value, input }).await
+    }
+}

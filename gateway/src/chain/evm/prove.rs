@@ -1,0 +1,197 @@
+//! Receipts of one block under its hash, recomputed before they are promised.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, Mutex},
+};
+
+use alloy_consensus::{Eip658Value, Receipt as ConsensusReceipt, ReceiptWithBloom};
+use alloy_primitives::{Bloom, keccak256};
+use alloy_rlp::Encodable;
+use alloy_trie::{
+    HashBuilder, Nibbles,
+    proof::{ProofNodes, ProofRetainer},
+    root::adjust_index_for_rlp,
+};
+use distpos_proto::{
+    chain::Height,
+    light::evm::{LogPlace, ReceiptProof},
+    message::MessageId,
+};
+use serde_json::json;
+
+use super::{
+    Evm,
+    abi::Event,
+    answer::{Block, Receipt, hex},
+    block, number,
+    rpc::{RpcError, garbage},
+};
+use crate::chain::ChainError;
+
+/// Blocks kept: proofs are asked for soon after a block is final, batch by batch.
+const BLOCKS_KEPT: usize = 8;
+const RECEIPTS: &str = "eth_getBlockReceipts";
+
+/// A block whose receipts lead to its hash.
+struct Sealed {
+    hash: [u8; 32],
+    header: Vec<u8>,
+    places: BTreeMap<MessageId, LogPlace>,
+    /// Nodes on the way to every receipt with a message.
+    nodes: ProofNodes,
+}
+
+/// The last blocks that were proven.
+#[derive(Default)]
+pub(super) struct BlockCache(Mutex<VecDeque<Arc<Sealed>>>);
+
+impl BlockCache {
+    fn find(&self, hash: [u8; 32]) -> Option<Arc<Sealed>> {
+        let blocks = self.0.lock().expect("nothing panics while it is held");
+        blocks.iter().find(|sealed| sealed.hash == hash).cloned()
+    }
+
+    fn keep(&self, sealed: Arc<Sealed>) {
+        let mut blocks = self.0.lock().expect("nothing panics while it is held");
+        blocks.push_front(sealed);
+        blocks.truncate(BLOCKS_KEPT);
+    }
+}
+
+impl Evm {
+    pub(super) async fn prove_receipts(
+        &self,
+        height: Height,
+        ids: &[MessageId],
+    ) -> Result<ReceiptProof, ChainError> {
+        let found = block(&self.rpc, height).await?;
+        let sealed = match self.blocks.find(found.hash.0) {
+            Some(sealed) => sealed,
+            None => {
+                let receipts = self.receipts(&found).await?;
+                let sealed = Arc::new(self.seal(&found, &receipts)?);
+                self.blocks.keep(Arc::clone(&sealed));
+                sealed
+            }
+        };
+        sealed.proof(height, ids)
+    }
+
+    /// The block's receipts; one by one from a node that does not give them at once.
+    async fn receipts(&self, found: &Block) -> Result<Vec<Receipt>, ChainError> {
+        let height = number(Height(found.number.0));
+        let receipts = match self.rpc.call::<Option<Vec<Receipt>>>(RECEIPTS, json!([height])).await
+        {
+            Ok(Some(receipts)) => receipts,
+            Ok(None) | Err(RpcError::Node(..)) => self.receipts_one_by_one(found).await?,
+            Err(error) => return Err(error.into()),
+        };
+        let hashes = receipts.iter().map(|receipt| receipt.transaction_hash.0);
+        if !hashes.eq(found.transactions.iter().map(|hash| hash.0))
+            || receipts.iter().any(|receipt| receipt.block_hash.0 != found.hash.0)
+        {
+            return Err(garbage(RECEIPTS, "receipts of another block"));
+        }
+        Ok(receipts)
+    }
+
+    async fn receipts_one_by_one(&self, found: &Block) -> Result<Vec<Receipt>, ChainError> {
+        let call = "eth_getTransactionReceipt";
+        let mut receipts = Vec::new();
+        for hash in &found.transactions {
+            let receipt: Option<Receipt> = self.rpc.call(call, json!([hex(&hash.0)])).await?;
+            receipts.push(receipt.ok_or_else(|| garbage(call, "no receipt"))?);
+        }
+        Ok(receipts)
+    }
+
+    fn seal(&self, found: &Block, receipts: &[Receipt]) -> Result<Sealed, ChainError> {
+        let header = found.header_rlp();
+        let hash = keccak256(&header).0;
+        if hash != found.hash.0 {
+            let what = "the header's fields do not have the block's hash: unknown fields?";
+            return Err(garbage("eth_getBlockByNumber", what));
+        }
+        let mut places = BTreeMap::new();
+        for (transaction, receipt) in (0u64..).zip(receipts) {
+            for (log, entry) in (0u32..).zip(&receipt.logs) {
+                let ours = entry.address.0 == self.config.contract.0;
+                let sent = entry.topics.first().is_some_and(|t| t.0 == Event::Sent.topic().0);
+                if ours
+                    && sent
+                    && let Ok(message) = self.message_of(entry)
+                {
+                    places.insert(message.id(), LogPlace { transaction, log });
+                }
+            }
+        }
+        let encoded: Vec<_> = receipts.iter().map(encode).collect();
+        let targets = places.values().map(|place| key(place.transaction)).collect();
+        let (root, nodes) = trie(&encoded, targets);
+        if root != found.receipts_root.0 {
+            let what = "receipts do not have the header's receiptsRoot: an unknown type?";
+            return Err(garbage(RECEIPTS, what));
+        }
+        Ok(Sealed { hash, header, places, nodes })
+    }
+}
+
+impl Sealed {
+    fn proof(&self, height: Height, ids: &[MessageId]) -> Result<ReceiptProof, ChainError> {
+        let mut logs = BTreeSet::new();
+        for id in ids {
+            let place = self.places.get(id);
+            let absent = || garbage("prove", format!("message {id} is not in block {height}"));
+            logs.insert(*place.ok_or_else(absent)?);
+        }
+        let transactions: BTreeSet<_> = logs.iter().map(|place| place.transaction).collect();
+        let mut nodes = BTreeMap::new();
+        for transaction in transactions {
+            nodes.extend(self.nodes.matching_nodes_sorted(&key(transaction)));
+        }
+        Ok(ReceiptProof {
+            block: self.header.clone(),
+            nodes: nodes.into_values().map(|node| node.to_vec()).collect(),
+            logs: logs.into_iter().collect(),
+        })
+    }
+}
+
+/// A receipt as its block's trie holds it (EIP-2718): its type, unless it is the first, and its RLP.
+fn encode(receipt: &Receipt) -> Vec<u8> {
+    let kind = receipt.kind.map_or(0, |kind| kind.0);
+    let mut out = Vec::new();
+    // A type past 127 is no transaction's; the root tells.
+    if let (1.., Ok(kind)) = (kind, u8::try_from(kind)) {
+        out.push(kind);
+    }
+    let status = receipt.status.is_some_and(|status| status.0 == 1);
+    ReceiptWithBloom {
+        receipt: ConsensusReceipt {
+            status: Eip658Value::Eip658(status),
+            cumulative_gas_used: receipt.cumulative_gas_used.0,
+            logs: receipt.logs.iter().map(super::answer::LogEntry::log).collect(),
+        },
+        logs_bloom: Bloom::from(receipt.logs_bloom.0),
+    }
+    .encode(&mut out);
+    out
+}
+
+/// The path of a receipt: the RLP of its index.
+fn key(transaction: u64) -> Nibbles {
+    Nibbles::unpack(alloy_rlp::encode(transaction))
+}
+
+/// The root over all receipts, and the nodes on the way to `targets`.
+fn trie(receipts: &[Vec<u8>], targets: Vec<Nibbles>) -> ([u8; 32], ProofNodes) {
+    let mut builder = HashBuilder::default().with_proof_retainer(ProofRetainer::new(targets));
+    for i in 0..receipts.len() {
+        // Leaves go in by ascending path, which is not the order of the indices.
+        let index = adjust_index_for_rlp(i, receipts.len());
+        builder.add_leaf(key(index as u64), &receipts[index]);
+    }
+    let root = builder.root().0;
+    (root, builder.take_proof_nodes())
+}

@@ -1,0 +1,67 @@
+//! What the chain would do with a message now: the delivery itself, as an `eth_call`.
+
+use distpos_proto::{
+    code::{Code, Reply},
+    message::Message,
+};
+use serde_json::json;
+
+use super::{
+    Evm, abi,
+    abi::Words,
+    answer::{Hex, hex},
+    rpc::{RpcError, garbage},
+    wallet::account_of,
+    watch::reason,
+};
+use crate::chain::{ChainError, Simulation};
+
+const CALL: &str = "eth_call";
+
+impl Evm {
+    pub(super) async fn simulate_delivery(
+        &self,
+        message: &Message,
+    ) -> Result<Simulation, ChainError> {
+        if let Err(error) = account_of(&message.fields().recipient) {
+            return Ok(Simulation::Refused(Reply::new(Code::BAD_ADDRESS, error.to_string())));
+        }
+        let input = abi::deliver(std::slice::from_ref(message));
+        let call = json!({
+            "from": hex(self.address().as_slice()),
+            "to": hex(self.config.contract.as_slice()),
+            "data": hex(&input),
+        });
+        let answer = match self.rpc.call::<Hex>(CALL, json!([call, "latest"])).await {
+            Ok(answer) => answer.0,
+            // The contract judges a message by what it returns. A revert is this gateway's fault.
+            Err(RpcError::Node(_, error)) => {
+                let text = error.data().map(|data| abi::revert_text(&data)).unwrap_or_default();
+                return Err(garbage(CALL, format!("{error} {text}")));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        read(&answer).ok_or_else(|| garbage(CALL, "no result of deliver"))
+    }
+}
+
+/// The one `Result(outcome, reason, detail)` of `deliver`.
+fn read(answer: &[u8]) -> Option<Simulation> {
+    let (1, items) = Words::new(answer).array(0)? else { return None };
+    let result = items.tail(0)?;
+    let (code, mut text) = reason(&result.text(1)?);
+    match result.number(0)? {
+        0 => Some(Simulation::Ended),
+        1 => Some(Simulation::Passes),
+        2 => {
+            let detail = result.bytes(2)?;
+            if !detail.is_empty() {
+                text = format!("{text}: {}", abi::revert_text(detail));
+            }
+            Some(Simulation::Refused(Reply::new(code, text)))
+        }
+        3 if code.may_void() => Some(Simulation::Refused(Reply::new(code, text))),
+        3 => Some(Simulation::Deferred(Reply::new(code, text))),
+        _ => None,
+    }
+}

@@ -1,0 +1,294 @@
+//! Transactions: the gateway's own, one at a time, and users' as they come.
+
+use std::time::Duration;
+
+use alloy_consensus::TxEip1559;
+use alloy_primitives::{Address, Bytes, TxKind, U256, keccak256};
+use distpos_proto::{
+    code::{Code, Reply},
+    message::{Message, MessageId},
+    receipt::{Ending, EndingKind},
+};
+use serde_json::json;
+use tokio::{sync::Mutex, time::Instant};
+
+use super::{
+    Evm, EvmKey, abi,
+    abi::{Event, Words},
+    answer::{FeeHistory, Fixed, Number, Quantity, Receipt, hex},
+    rpc::{Rpc, RpcError, garbage},
+    watch::reason,
+};
+use crate::chain::{ChainError, Submission, Submitted};
+
+/// Most messages delivered or voided by one transaction.
+const MESSAGES_MAX: usize = 20;
+/// Most gas one transaction's messages may come to; a block has 30 million, often less.
+const GAS_MAX: u64 = 8_000_000;
+/// Gas of a delivery beside its call and its data: guard, book, payment, event.
+const MESSAGE_GAS: u64 = 250_000;
+/// Gas of a byte of data: calldata, copies, hashing.
+const BYTE_GAS: u64 = 60;
+/// Most ids closed or refunded by one transaction.
+const ENDINGS_MAX: usize = 50;
+/// How often to ask for a transaction's receipt.
+const RECEIPT_POLL: Duration = Duration::from_millis(250);
+/// What the tip is where the node does not say, in wei.
+const TIP_DEFAULT: u64 = 1_000_000_000;
+/// Longest reason of a void that the contract takes.
+const REASON_BYTES_MAX: usize = 212;
+
+/// An account that sends.
+pub(super) struct Sender {
+    key: EvmKey,
+    chain_id: u64,
+    inclusion_time_max: Duration,
+    /// Held from reading the nonce until the node has the transaction.
+    turn: Mutex<()>,
+}
+
+/// What a transaction does.
+pub(super) struct Action {
+    /// The contract; none to deploy one.
+    pub(super) to: Option<Address>,
+    pub(super) value: U256,
+    pub(super) input: Vec<u8>,
+}
+
+impl Sender {
+    pub(super) fn new(key: EvmKey, chain_id: u64, inclusion_time_max: Duration) -> Self {
+        Self { key, chain_id, inclusion_time_max, turn: Mutex::new(()) }
+    }
+
+    pub(super) fn address(&self) -> Address {
+        self.key.address()
+    }
+
+    pub(super) fn chain_id(&self) -> u64 {
+        self.chain_id
+    }
+
+    /// Signs, sends, and waits until it is in a block.
+    pub(super) async fn transact(&self, rpc: &Rpc, action: Action) -> Result<Receipt, ChainError> {
+        let hash = self.send(rpc, action).await?;
+        let receipt = self.included(rpc, hash).await?;
+        if receipt.status.is_some_and(|status| status.0 == 1) {
+            return Ok(receipt);
+        }
+        Err(garbage("eth_getTransactionReceipt", format!("transaction {} reverted", hex(&hash))))
+    }
+
+    async fn send(&self, rpc: &Rpc, action: Action) -> Result<[u8; 32], ChainError> {
+        let from = hex(self.address().as_slice());
+        let mut call = json!({
+            "from": from,
+            "value": format!("{:#x}", action.value),
+            "data": hex(&action.input),
+        });
+        if let Some(to) = action.to {
+            call["to"] = json!(hex(to.as_slice()));
+        }
+        let gas = estimate(rpc, call).await?;
+        let (base, tip) = fees(rpc).await?;
+        let _turn = self.turn.lock().await;
+        let nonce: Number = rpc.call("eth_getTransactionCount", json!([from, "pending"])).await?;
+        let raw = self.key.sign(TxEip1559 {
+            chain_id: self.chain_id,
+            nonce: nonce.0,
+            // What is not used is given back; other messages of the block may change the cost.
+            gas_limit: gas.saturating_add(gas / 5),
+            max_fee_per_gas: base.saturating_mul(2).saturating_add(tip),
+            max_priority_fee_per_gas: tip,
+            to: action.to.map_or(TxKind::Create, TxKind::Call),
+            value: action.value,
+            access_list: Default::default(),
+            input: Bytes::from(action.input),
+        });
+        send_raw(rpc, &raw).await.map_err(ChainError::from)
+    }
+
+    async fn included(&self, rpc: &Rpc, hash: [u8; 32]) -> Result<Receipt, ChainError> {
+        let call = "eth_getTransactionReceipt";
+        let deadline = Instant::now() + self.inclusion_time_max;
+        loop {
+            let receipt: Option<Receipt> = rpc.call(call, json!([hex(&hash)])).await?;
+            if let Some(receipt) = receipt {
+                return Ok(receipt);
+            }
+            if Instant::now() >= deadline {
+                let (hash, waited) = (hex(&hash), self.inclusion_time_max.as_secs());
+                return Err(garbage(call, format!("{hash} is in no block after {waited} s")));
+            }
+            tokio::time::sleep(RECEIPT_POLL).await;
+        }
+    }
+}
+
+async fn estimate(rpc: &Rpc, call: serde_json::Value) -> Result<u64, ChainError> {
+    let name = "eth_estimateGas";
+    match rpc.call::<Number>(name, json!([call])).await {
+        Ok(gas) => Ok(gas.0),
+        Err(RpcError::Node(_, error)) => {
+            let text = error.data().map(|data| abi::revert_text(&data)).unwrap_or_default();
+            Err(garbage(name, format!("{error} {text}")))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The base fee of the next block and the tip, in wei.
+async fn fees(rpc: &Rpc) -> Result<(u128, u128), ChainError> {
+    let history: FeeHistory = rpc.call("eth_feeHistory", json!(["0x1", "latest", []])).await?;
+    let tip = match rpc.call::<Quantity>("eth_maxPriorityFeePerGas", json!([])).await {
+        Ok(tip) => tip.0,
+        Err(RpcError::Node(..)) => U256::from(TIP_DEFAULT),
+        Err(error) => return Err(error.into()),
+    };
+    let base = history.base_fee_per_gas.last().map_or(U256::ZERO, |fee| fee.0);
+    let small = |fee: U256| {
+        u128::try_from(fee).map_err(|_| garbage("eth_feeHistory", "a fee of 2^128 wei or more"))
+    };
+    Ok((small(base)?, small(tip)?))
+}
+
+async fn send_raw(rpc: &Rpc, raw: &[u8]) -> Result<[u8; 32], RpcError> {
+    let call = "eth_sendRawTransaction";
+    let hash: Fixed<32> = rpc.call(call, json!([hex(raw)])).await?;
+    let expected = keccak256(raw).0;
+    if hash.0 == expected {
+        return Ok(expected);
+    }
+    Err(RpcError::Chain(garbage(call, "another transaction's hash")))
+}
+
+impl Evm {
+    pub(super) async fn submit_all(&self, submission: Submission) -> Result<Submitted, ChainError> {
+        match submission {
+            Submission::User(raw) => match send_raw(&self.rpc, &raw).await {
+                Ok(hash) => Ok(Submitted { transaction: hash.to_vec(), refused: Vec::new() }),
+                Err(RpcError::Node(_, error)) => {
+                    Err(ChainError::Refused(Reply::new(Code::POLICY, error.to_string())))
+                }
+                Err(error) => Err(error.into()),
+            },
+            Submission::Deliver(admitted) => {
+                let messages = admitted.iter().map(|admitted| admitted.message().clone()).collect();
+                self.deliver(messages).await
+            }
+            Submission::Void(refused) => {
+                let messages = refused
+                    .iter()
+                    .map(|refused| (refused.message().clone(), reason_of(refused.reply())))
+                    .collect();
+                self.void(messages).await
+            }
+            Submission::End(endings) => self.end(&endings).await,
+        }
+    }
+
+    async fn deliver(&self, messages: Vec<Message>) -> Result<Submitted, ChainError> {
+        let gas = |message: &Message| message.fields().gas;
+        let inputs = split(messages, gas).into_iter().map(|chunk| abi::deliver(&chunk));
+        self.transact_all(inputs.collect()).await
+    }
+
+    async fn void(&self, messages: Vec<(Message, String)>) -> Result<Submitted, ChainError> {
+        let inputs = split_by(messages, |(message, _)| cost(message, 0));
+        self.transact_all(inputs.iter().map(|chunk| abi::void(chunk)).collect()).await
+    }
+
+    async fn end(&self, endings: &[Ending]) -> Result<Submitted, ChainError> {
+        let inputs = endings.chunks(ENDINGS_MAX).map(|chunk| {
+            let ids = |kind: EndingKind| -> Vec<MessageId> {
+                let of = chunk.iter().filter(|ending| ending.kind() == kind);
+                of.map(Ending::id).collect()
+            };
+            abi::end(&ids(EndingKind::Close), &ids(EndingKind::Refund))
+        });
+        self.transact_all(inputs.collect()).await
+    }
+
+    /// One transaction each, in order. If one fails, what was done before stays done: the guard
+    /// makes a repetition harmless.
+    async fn transact_all(&self, inputs: Vec<Vec<u8>>) -> Result<Submitted, ChainError> {
+        let mut submitted = Submitted { transaction: Vec::new(), refused: Vec::new() };
+        for input in inputs {
+            let action = Action { to: Some(self.config.contract), value: U256::ZERO, input };
+            let receipt = self.sender.transact(&self.rpc, action).await?;
+            submitted.transaction = receipt.transaction_hash.0.to_vec();
+            submitted.refused.extend(self.skipped(&receipt));
+        }
+        Ok(submitted)
+    }
+
+    fn skipped(&self, receipt: &Receipt) -> Vec<(MessageId, Reply)> {
+        let topic = Event::Skipped.topic().0;
+        let ours = receipt.logs.iter().filter(|log| {
+            log.address.0 == self.config.contract.0
+                && log.topics.first().is_some_and(|first| first.0 == topic)
+        });
+        let read = ours.filter_map(|log| {
+            let id = MessageId(log.topics.get(1)?.0);
+            let (code, text) = reason(&Words::new(&log.data.0).text(0)?);
+            Some((id, Reply::new(code, text)))
+        });
+        read.collect()
+    }
+}
+
+/// `<code> <text>` within what the contract takes.
+fn reason_of(reply: &Reply) -> String {
+    let mut text = reply.to_string();
+    text.truncate(text.floor_char_boundary(REASON_BYTES_MAX));
+    text
+}
+
+fn cost(message: &Message, call_gas: u64) -> u64 {
+    let bytes = message.bytes().len() as u64;
+    MESSAGE_GAS.saturating_add(call_gas).saturating_add(bytes.saturating_mul(BYTE_GAS))
+}
+
+fn split(messages: Vec<Message>, gas: impl Fn(&Message) -> u64) -> Vec<Vec<Message>> {
+    split_by(messages, |message| cost(message, gas(message)))
+}
+
+/// Consecutive chunks within [`MESSAGES_MAX`] and [`GAS_MAX`]; an item above goes alone.
+fn split_by<T>(items: Vec<T>, cost: impl Fn(&T) -> u64) -> Vec<Vec<T>> {
+    let mut chunks: Vec<Vec<T>> = Vec::new();
+    let mut gas = 0u64;
+    for item in items {
+        let more = cost(&item);
+        gas = gas.saturating_add(more);
+        match chunks.last_mut() {
+            Some(chunk) if chunk.len() < MESSAGES_MAX && gas <= GAS_MAX => chunk.push(item),
+            _ => {
+                gas = more;
+                chunks.push(vec![item]);
+            }
+        }
+    }
+    chunks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transactions_are_cut_by_number_and_by_gas() {
+        let lengths = |items: Vec<u64>| -> Vec<usize> {
+            split_by(items, |cost| *cost).iter().map(Vec::len).collect()
+        };
+        assert_eq!(lengths(vec![1; 45]), [20, 20, 5]);
+        assert_eq!(lengths(vec![GAS_MAX; 3]), [1, 1, 1]);
+        assert_eq!(lengths(vec![GAS_MAX / 2; 3]), [2, 1]);
+        assert_eq!(lengths(vec![u64::MAX, 1]), [1, 1]);
+        assert_eq!(lengths(Vec::new()), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn a_reason_fits_the_contract_and_is_cut_between_characters() {
+        let reason = reason_of(&Reply::new(Code::CALL_REVERTS, "ä".repeat(100)));
+        assert!(reason.len() <= REASON_BYTES_MAX && reason.starts_with("5.3.0 ä"), "{reason}");
+    }
+}

@@ -1,0 +1,241 @@
+//! Final blocks in, messages and ends out.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use distpos_proto::{
+    chain::{BlockHash, ChainId, Height},
+    code::Code,
+    message::{Message, MessageId, Value},
+    receipt::Call,
+    time::UnixSeconds,
+};
+use serde_json::json;
+
+use super::{
+    Evm,
+    abi::{Event, Words},
+    answer::{LogEntry, hex},
+    block, genesis_tag, number,
+    rpc::{RpcError, garbage},
+};
+use crate::chain::{ChainError, ChainEvent, Cursor, FinalBlock, Watched};
+
+/// Most blocks asked for at once: a limit of many nodes.
+const RANGE_BLOCKS_MAX: u64 = 1_000;
+const LOGS: &str = "eth_getLogs";
+
+/// How many blocks the node gives logs of at once: halved when it refuses, doubled when it does not.
+pub(super) struct LogRange(AtomicU64);
+
+impl Default for LogRange {
+    fn default() -> Self {
+        Self(AtomicU64::new(RANGE_BLOCKS_MAX))
+    }
+}
+
+impl Evm {
+    /// What is new, if anything is.
+    pub(super) async fn watch_once(
+        &self,
+        after: Option<Cursor>,
+    ) -> Result<Option<Watched>, ChainError> {
+        let head = self.final_block().await?.head();
+        if let Some(after) = after {
+            self.check_cursor(after, head.height).await?;
+        }
+        let from = after.map_or(self.config.start.0, |after| after.height.0.saturating_add(1));
+        if from > head.height.0 {
+            return Ok(None);
+        }
+        let (to, logs) = self.logs(from, head.height.0).await?;
+        let blocks = self.final_blocks(from, to, logs).await?;
+        let last =
+            if to == head.height.0 { head } else { block(&self.rpc, Height(to)).await?.head() };
+        let cursor = Cursor { height: last.height, block: last.block };
+        Ok(Some(Watched { blocks, cursor }))
+    }
+
+    /// A final block that is another one now means that the node was swapped or rolled back.
+    async fn check_cursor(&self, after: Cursor, head: Height) -> Result<(), ChainError> {
+        if head < after.height {
+            // A node that catches up is waited for; one of another chain is not.
+            let (found, expected) = (genesis_tag(&self.rpc).await?, self.facts.tag);
+            if found == expected {
+                return Ok(());
+            }
+            let what = format!("genesis tag is {found}, expected {expected}");
+            return Err(ChainError::OtherChain(what));
+        }
+        let found = block(&self.rpc, after.height).await?.head().block;
+        if found == after.block {
+            return Ok(());
+        }
+        Err(ChainError::OtherChain(format!(
+            "final block {} is {found} now, it was {}",
+            after.height, after.block
+        )))
+    }
+
+    /// The contract's logs from `from` on, and up to which block they were looked at.
+    async fn logs(&self, from: u64, head: u64) -> Result<(u64, Vec<LogEntry>), ChainError> {
+        let mut range = self.logs.0.load(Ordering::Relaxed).max(1);
+        loop {
+            let to = head.min(from.saturating_add(range - 1));
+            let filter = json!([{
+                "address": hex(self.config.contract.as_slice()),
+                "fromBlock": number(Height(from)),
+                "toBlock": number(Height(to)),
+            }]);
+            match self.rpc.call::<Vec<LogEntry>>(LOGS, filter).await {
+                Ok(logs) => {
+                    let next = range.saturating_mul(2).min(RANGE_BLOCKS_MAX);
+                    self.logs.0.store(next, Ordering::Relaxed);
+                    return Ok((to, logs));
+                }
+                Err(RpcError::Node(..) | RpcError::TooLong(_)) if to > from => {
+                    range = (to - from).div_ceil(2);
+                    self.logs.0.store(range, Ordering::Relaxed);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn final_blocks(
+        &self,
+        from: u64,
+        to: u64,
+        logs: Vec<LogEntry>,
+    ) -> Result<Vec<FinalBlock>, ChainError> {
+        let mut by_block: BTreeMap<u64, Vec<LogEntry>> = BTreeMap::new();
+        for log in logs {
+            let height =
+                log.block_number.map(|number| number.0).filter(|at| (from..=to).contains(at));
+            let ours = log.address.0 == self.config.contract.0 && !log.removed;
+            let Some(height) = height.filter(|_| ours) else {
+                return Err(garbage(LOGS, "a log of another contract or block range"));
+            };
+            by_block.entry(height).or_default().push(log);
+        }
+        let mut blocks = Vec::new();
+        for (height, mut logs) in by_block {
+            let head = block(&self.rpc, Height(height)).await?.head();
+            let same = |log: &LogEntry| log.block_hash.is_some_and(|hash| hash.0 == head.block.0);
+            if !logs.iter().all(same) {
+                return Err(garbage(LOGS, format!("logs of another block {height}")));
+            }
+            logs.sort_by_key(|log| log.log_index.map(|index| index.0));
+            let found = self.final_block_of(Height(height), head.block, head.time, &logs)?;
+            if !found.outgoing.is_empty() || !found.events.is_empty() {
+                blocks.push(found);
+            }
+        }
+        Ok(blocks)
+    }
+
+    fn final_block_of(
+        &self,
+        height: Height,
+        block: BlockHash,
+        time: UnixSeconds,
+        logs: &[LogEntry],
+    ) -> Result<FinalBlock, ChainError> {
+        let mut found =
+            FinalBlock { height, block, time, outgoing: Vec::new(), events: Vec::new() };
+        for log in logs {
+            let Some(event) = log.topics.first().and_then(|topic| Event::of(&topic.0)) else {
+                continue;
+            };
+            if event == Event::Sent {
+                match self.message_of(log) {
+                    Ok(message) => found.outgoing.push(message),
+                    // Nobody could prove it to anyone, and the others must not wait for it.
+                    Err(what) => tracing::error!(%height, what, "the outbox emitted no message"),
+                }
+            } else if event != Event::Skipped {
+                found.events.push(event_of(event, log)?);
+            }
+        }
+        found
+            .outgoing
+            .sort_by_key(|message| (message.fields().destination, message.fields().sequence));
+        Ok(found)
+    }
+
+    /// The message of a `Sent` log: its bytes, its id, and that it is ours.
+    pub(super) fn message_of(&self, log: &LogEntry) -> Result<Message, String> {
+        let bytes = Words::new(&log.data.0).bytes(0).ok_or("log holds no bytes")?;
+        let message = Message::from_bytes(bytes).map_err(|error| error.to_string())?;
+        let id = log.topics.get(1).map(|topic| topic.0);
+        if id != Some(message.id().0) {
+            return Err(format!("log names another id than {}", message.id()));
+        }
+        let fields = message.fields();
+        let facts = &self.facts;
+        if (fields.source, fields.source_tag) != (facts.chain, facts.tag)
+            || fields.outbox != facts.outbox
+        {
+            return Err(format!("message {} names another source", message.id()));
+        }
+        Ok(message)
+    }
+}
+
+/// The event of a log. The contract is ours: a log that does not fit is the node's fault.
+fn event_of(event: Event, log: &LogEntry) -> Result<ChainEvent, ChainError> {
+    read_event(event, log).ok_or_else(|| garbage(LOGS, format!("a malformed {event:?} event")))
+}
+
+fn read_event(event: Event, log: &LogEntry) -> Option<ChainEvent> {
+    let id = MessageId(log.topics.get(1)?.0);
+    let data = Words::new(&log.data.0);
+    match event {
+        Event::Delivered => Some(ChainEvent::Delivered {
+            id,
+            source: chain(data)?,
+            value: value(data)?,
+            transaction: log.transaction_hash?.0.to_vec(),
+            call: match data.number(3)? {
+                0 => Call::None,
+                1 => Call::Ok,
+                2 => Call::Failed,
+                _ => return None,
+            },
+        }),
+        Event::Voided => {
+            let (code, text) = reason(&data.text(1)?);
+            Some(ChainEvent::Voided { id, source: chain(data)?, code, text })
+        }
+        Event::Closed => {
+            Some(ChainEvent::Closed { id, destination: chain(data)?, value: value(data)? })
+        }
+        Event::Refunded => Some(ChainEvent::Refunded { id }),
+        Event::Sent | Event::Skipped => None,
+    }
+}
+
+fn chain(data: Words<'_>) -> Option<ChainId> {
+    data.text(0)?.parse().ok()
+}
+
+/// `(asset, amount)` at the heads 1 and 2; the inner option is a message without value.
+#[expect(clippy::option_option, reason = "malformed, no value and a value are three answers")]
+fn value(data: Words<'_>) -> Option<Option<Value>> {
+    let amount = distpos_proto::amount::Amount::from_word(data.word(2)?);
+    if amount.is_zero() {
+        return Some(None);
+    }
+    Some(Some(Value { asset: data.text(1)?.parse().ok()?, amount, terms: None }))
+}
+
+/// `<code> <text>`; what another gateway wrote without one is taken for a refusal by policy.
+pub(super) fn reason(text: &str) -> (Code, String) {
+    let (code, rest) = text.split_once(' ').unwrap_or((text, ""));
+    match code.parse() {
+        Ok(code) => (code, rest.to_owned()),
+        Err(_) => (Code::POLICY, text.to_owned()),
+    }
+}
