@@ -21,6 +21,11 @@ pub mod attested;
 pub mod evm;
 pub mod ledger;
 
+mod authenticated;
+mod check;
+
+pub use authenticated::Authenticated;
+
 /// What an operator accepts of a foreign chain: the anchor of everything proven about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trusted {
@@ -176,13 +181,45 @@ pub const CLOCK_SKEW_MAX: u64 = 120;
 /// `known` is what was authenticated before around this header, `now` the receiver's time. The
 /// order of checks: family, header (chain, signatures, time), conflict, inclusion, content.
 pub fn verify(trusted: &Trusted, known: Known, evidence: &Evidence, now: UnixSeconds) -> Verdict {
+    verify_with(&mut Authenticated::new(1), trusted, known, evidence, now)
+}
+
+/// Like [`verify`], for many batches of one block: the signatures of a header found in `cache` are
+/// not verified again, and a header whose signatures suffice is put there. Every other check is
+/// made each time.
+pub fn verify_with(
+    cache: &mut Authenticated,
+    trusted: &Trusted,
+    known: Known,
+    evidence: &Evidence,
+    now: UnixSeconds,
+) -> Verdict {
     if evidence.family() != trusted.family {
         let (found, expected) = (evidence.family(), trusted.family);
         return Verdict::Invalid(Invalid::Family { found, expected });
     }
-    match evidence {
-        Evidence::Attested { header, tree } => attested::verify(trusted, known, header, tree, now),
-        Evidence::Ledger { header, tree } => ledger::verify(trusted, known, header, tree, now),
-        Evidence::Evm { header, receipts } => evm::verify(trusted, known, header, receipts, now),
+    let proven = match evidence {
+        Evidence::Attested { header, tree } => {
+            attested::verify(cache, trusted, known, header, tree, now)
+        }
+        Evidence::Ledger { header, tree } => {
+            ledger::verify(cache, trusted, known, header, tree, now)
+        }
+        Evidence::Evm { header, receipts } => {
+            evm::verify(cache, trusted, known, header, receipts, now)
+        }
+    };
+    match proven {
+        Ok(proven) => Verdict::Proven(proven),
+        Err(verdict) => verdict,
     }
 }
+
+impl From<Invalid> for Verdict {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(invalid)
+    }
+}
+
+#[cfg(test)]
+mod tests;

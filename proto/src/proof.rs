@@ -2,3 +2,4 @@
 
 pub mod merkle;
 pub mod patricia;
+pub mod rlp;
