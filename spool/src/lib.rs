@@ -1,1 +1,41 @@
 //! What must survive a crash: queue, chain cursor, copies of guard and books, in one store.
+//!
+//! A [`Spool`] is one directory and one writer. Work is handed in as closures over a transaction,
+//! [`Tx`]; a committer thread takes all that are waiting, runs them one after the other, writes
+//! what they changed in one commit, flushes it, and only then answers any of them. So a queue
+//! entry, its place in the due order, its id and the cursor behind it appear together or not at
+//! all, and what was acknowledged is on the disk.
+//!
+//! ```text
+//! Spool::transact(closure) --> committer --> Tx over Changes over a Snapshot --> Store::commit
+//! Spool::read(closure)     -------------------> Tx over a Snapshot
+//! ```
+//!
+//! The unit of the queue is the [`Batch`]: consecutive messages of one source block for one
+//! destination. Its rows are kept apart by how often they change: the small state, the list of its
+//! messages, their bodies. A message leaves its batch only when it fares differently
+//! ([`Tx::split`]).
+//!
+//! The guard's and the books' authority is the chain; what is kept here are copies that commit
+//! together with the queue.
+
+mod books;
+mod changes;
+mod committer;
+mod error;
+mod guard;
+mod headers;
+mod notes;
+mod queue;
+mod row;
+mod spool;
+mod store;
+mod transaction;
+
+pub use error::SpoolError;
+pub use guard::End;
+pub use headers::KNOWN_HEADERS_MAX;
+pub use notes::Cursor;
+pub use queue::{Batch, BatchId, Change, Direction, HISTORY_MAX, Item, NewBatch, State};
+pub use spool::{Space, Spool, Stats};
+pub use transaction::Tx;
