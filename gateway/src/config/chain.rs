@@ -5,12 +5,17 @@ use std::{path::PathBuf, time::Duration};
 use distpos_proto::{
     address::Local,
     amount::Amount,
-    chain::{ChainId, Family},
+    chain::{ChainId, Family, Height},
     key::PublicKey,
+    time::UnixSeconds,
 };
 use serde::Deserialize;
 
 use super::text;
+use crate::chain::{
+    evm::{self, EvmConfig},
+    ledger::Genesis,
+};
 
 /// The own chain.
 #[derive(Debug, Clone, Deserialize)]
@@ -67,6 +72,43 @@ pub struct LedgerNode {
     #[serde(default)]
     pub genesis: Vec<Allocation>,
 }
+
+impl LedgerNode {
+    /// What the ledger starts from, for the gateway whose chain key is `own`.
+    #[must_use]
+    pub fn genesis(&self, chain: ChainId, own: PublicKey) -> Genesis {
+        let authorities = match self.authorities.as_slice() {
+            [] => [own].into(),
+            keys => keys.iter().copied().collect(),
+        };
+        let accounts = self.genesis.iter().map(|one| (one.address.clone(), one.balance)).collect();
+        let time = UnixSeconds(self.genesis_time);
+        Genesis { chain, time, accounts, float: self.float, authorities }
+    }
+}
+
+impl EvmNode {
+    /// As the chain wants it.
+    #[must_use]
+    pub fn settings(&self, chain: ChainId) -> EvmConfig {
+        EvmConfig {
+            node: self.rpc.clone(),
+            chain,
+            eth_chain_id: self.chain_id,
+            contract: self.contract.into(),
+            start: Height(self.from_block),
+            finality: match self.finality {
+                Finality::Finalized => evm::Finality::Tag,
+                Finality::Confirmations(count) => evm::Finality::Confirmations(count),
+            },
+            poll: self.poll,
+            inclusion_time_max: INCLUSION_TIME_MAX,
+        }
+    }
+}
+
+/// How long the gateway's own transaction may take into a block before it counts as failed for now.
+const INCLUSION_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// Who holds what when the embedded chain begins.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -232,4 +232,4 @@ fn warnings_say_what_will_surprise() {
     );
 }
 
-const LEDGER_OUTBOX_TEXT: &str = "escrow";
+const LEDGER_OUTBOX_TEXT: &str = "ledger";
