@@ -20,6 +20,7 @@ use distpos_proto::{
 use thiserror::Error;
 
 pub mod evm;
+pub mod ledger;
 
 /// What never changes of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -162,7 +162,7 @@ fn check_subtree(start: u64, end: u64, size: u64) -> Result<(), MerkleError> {
     // `start` is a multiple of the size rounded up. Past 2^63 that has no power of two above it,
     // and only 0 is a multiple.
     let aligned = match end.checked_sub(start).map(u64::checked_next_power_of_two) {
-        Some(Some(span)) => start % span == 0,
+        Some(Some(span)) => start.is_multiple_of(span),
         Some(None) => start == 0,
         None => false,
     };

@@ -1,0 +1,249 @@
+//! The ledger's own store: one redb file, one atomic and flushed commit a block.
+//!
+//! In memory it is the same engine over a buffer, so that tests and simulation run the code that
+//! runs on disk.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    path::Path,
+};
+
+use redb::{
+    Builder, Database, DatabaseError, ReadOnlyTable, ReadTransaction, ReadableDatabase,
+    ReadableTable, TableDefinition, backends::InMemoryBackend,
+};
+
+use super::LedgerError;
+
+/// Format version, genesis: what is written once.
+const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+/// Height to block: signed header, outgoing messages, events.
+const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");
+/// Height and index in the block to signed transaction.
+const TRANSACTIONS: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("transactions");
+/// The state's rows, each kind with its own first byte ([`super::state`]).
+const STATE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("state");
+
+/// The file in the ledger's directory.
+const FILE: &str = "ledger.redb";
+/// The format this version writes and reads.
+const FORMAT: u64 = 1;
+/// Pages kept in memory, in bytes; redb's default of 1 GiB would be the daemon's whole budget.
+const CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Rows of the state that a block changes. Rows are replaced, never deleted.
+pub(super) type Changes = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// Something rows of the state are read from: a snapshot of the store, or an overlay on one.
+pub(super) trait Rows {
+    /// The row of `key`.
+    fn row(&self, key: &[u8]) -> Result<Option<Vec<u8>>, LedgerError>;
+}
+
+/// What is committed with a block, all or nothing.
+pub(super) struct Commit<'c> {
+    /// The block's height.
+    pub(super) height: u64,
+    /// Its encoding.
+    pub(super) block: &'c [u8],
+    /// Its signed transactions, in order.
+    pub(super) transactions: &'c [Vec<u8>],
+    /// What it changes.
+    pub(super) changes: &'c Changes,
+}
+
+/// The open store.
+pub(super) struct Store(Database);
+
+impl Store {
+    /// Opens or makes the file in `directory`. The whole file is read and its checksums are
+    /// verified: a damaged file is an error here and no surprise later.
+    pub(super) fn open(directory: &Path) -> Result<Self, LedgerError> {
+        let unusable = |error: std::io::Error| {
+            LedgerError::Engine(format!("{}: {error}", directory.display()))
+        };
+        fs::create_dir_all(directory).map_err(unusable)?;
+        let path = directory.join(FILE);
+        let database = builder().set_check_integrity_on_open(true).create(&path);
+        let database = database.map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => LedgerError::Locked(path.clone()),
+            other => LedgerError::Engine(format!("{}: {other}", path.display())),
+        })?;
+        // The file's own name must survive a power loss, too.
+        File::open(directory).and_then(|directory| directory.sync_all()).map_err(unusable)?;
+        Ok(Self(database))
+    }
+
+    /// A store that lives as long as the value.
+    pub(super) fn in_memory() -> Result<Self, LedgerError> {
+        builder().create_with_backend(InMemoryBackend::new()).map(Self).map_err(engine)
+    }
+
+    /// The genesis this store was begun with; none if it is new.
+    pub(super) fn genesis(&self) -> Result<Option<Vec<u8>>, LedgerError> {
+        let read = self.0.begin_read().map_err(engine)?;
+        let meta = match read.open_table(META) {
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+            other => other.map_err(engine)?,
+        };
+        let format = meta.get("format").map_err(engine)?;
+        let format = format.and_then(|row| row.value().try_into().ok()).map(u64::from_be_bytes);
+        if format != Some(FORMAT) {
+            return Err(LedgerError::Format { found: format, expected: FORMAT });
+        }
+        Ok(meta.get("genesis").map_err(engine)?.map(|row| row.value().to_vec()))
+    }
+
+    /// Begins a new store.
+    pub(super) fn begin(&self, genesis: &[u8], first: &Commit<'_>) -> Result<(), LedgerError> {
+        self.write(Some(genesis), first)
+    }
+
+    /// Writes a block and everything it changes; on disk and flushed when this returns.
+    pub(super) fn commit(&self, commit: &Commit<'_>) -> Result<(), LedgerError> {
+        self.write(None, commit)
+    }
+
+    fn write(&self, genesis: Option<&[u8]>, commit: &Commit<'_>) -> Result<(), LedgerError> {
+        let write = self.0.begin_write().map_err(engine)?;
+        {
+            let mut meta = write.open_table(META).map_err(engine)?;
+            if let Some(genesis) = genesis {
+                meta.insert("format", FORMAT.to_be_bytes().as_slice()).map_err(engine)?;
+                meta.insert("genesis", genesis).map_err(engine)?;
+            }
+            let mut blocks = write.open_table(BLOCKS).map_err(engine)?;
+            blocks.insert(commit.height, commit.block).map_err(engine)?;
+            let mut transactions = write.open_table(TRANSACTIONS).map_err(engine)?;
+            for (index, bytes) in (0..).zip(commit.transactions) {
+                transactions.insert((commit.height, index), bytes.as_slice()).map_err(engine)?;
+            }
+            let mut state = write.open_table(STATE).map_err(engine)?;
+            for (key, row) in commit.changes {
+                state.insert(key.as_slice(), row.as_slice()).map_err(engine)?;
+            }
+        }
+        write.commit().map_err(engine)
+    }
+
+    /// The state and the blocks as they are now, whatever is committed meanwhile.
+    pub(super) fn snapshot(&self) -> Result<Snapshot, LedgerError> {
+        let read = self.0.begin_read().map_err(engine)?;
+        let state = read.open_table(STATE).map_err(engine)?;
+        Ok(Snapshot { read, state })
+    }
+}
+
+/// One consistent view of a begun store.
+pub(super) struct Snapshot {
+    read: ReadTransaction,
+    state: ReadOnlyTable<&'static [u8], &'static [u8]>,
+}
+
+impl Snapshot {
+    /// The newest block's height and encoding.
+    pub(super) fn newest(&self) -> Result<Option<(u64, Vec<u8>)>, LedgerError> {
+        let blocks = self.read.open_table(BLOCKS).map_err(engine)?;
+        let newest = blocks.last().map_err(engine)?;
+        Ok(newest.map(|(height, block)| (height.value(), block.value().to_vec())))
+    }
+
+    /// The encoding of the block at `height`.
+    pub(super) fn block(&self, height: u64) -> Result<Option<Vec<u8>>, LedgerError> {
+        let blocks = self.read.open_table(BLOCKS).map_err(engine)?;
+        let block = blocks.get(height).map_err(engine)?;
+        Ok(block.map(|block| block.value().to_vec()))
+    }
+
+    /// The signed transaction at a place.
+    pub(super) fn transaction(
+        &self,
+        height: u64,
+        index: u64,
+    ) -> Result<Option<Vec<u8>>, LedgerError> {
+        let transactions = self.read.open_table(TRANSACTIONS).map_err(engine)?;
+        let transaction = transactions.get((height, index)).map_err(engine)?;
+        Ok(transaction.map(|transaction| transaction.value().to_vec()))
+    }
+
+    /// Gives every row whose key starts with `kind` to `each`, in the order of keys.
+    pub(super) fn each_row(
+        &self,
+        kind: u8,
+        mut each: impl FnMut(&[u8]) -> Result<(), LedgerError>,
+    ) -> Result<(), LedgerError> {
+        let (from, to) = ([kind], [kind + 1]);
+        for row in self.state.range(from.as_slice()..to.as_slice()).map_err(engine)? {
+            let (_, row) = row.map_err(engine)?;
+            each(row.value())?;
+        }
+        Ok(())
+    }
+}
+
+impl Rows for Snapshot {
+    fn row(&self, key: &[u8]) -> Result<Option<Vec<u8>>, LedgerError> {
+        let row = self.state.get(key).map_err(engine)?;
+        Ok(row.map(|row| row.value().to_vec()))
+    }
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE_BYTES_MAX);
+    builder
+}
+
+fn engine(error: impl Into<redb::Error>) -> LedgerError {
+    LedgerError::Engine(error.into().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(changes: &Changes) -> Commit<'_> {
+        Commit { height: 0, block: b"block", transactions: &[], changes }
+    }
+
+    #[test]
+    fn a_store_is_new_once_and_its_blocks_and_rows_come_back_together() {
+        let store = Store::in_memory().unwrap();
+        assert_eq!(store.genesis().unwrap(), None);
+        let changes = Changes::from([(b"ak".to_vec(), b"v".to_vec())]);
+        store.begin(b"genesis", &first(&changes)).unwrap();
+        assert_eq!(store.genesis().unwrap().as_deref(), Some(b"genesis".as_slice()));
+        let before = store.snapshot().unwrap();
+        let changes = Changes::from([(b"ak".to_vec(), b"w".to_vec())]);
+        let transactions = [b"one".to_vec(), b"two".to_vec()];
+        let commit =
+            Commit { height: 1, block: b"next", transactions: &transactions, changes: &changes };
+        store.commit(&commit).unwrap();
+        assert_eq!(before.row(b"ak").unwrap().as_deref(), Some(b"v".as_slice()));
+        let after = store.snapshot().unwrap();
+        assert_eq!(after.row(b"ak").unwrap().as_deref(), Some(b"w".as_slice()));
+        assert_eq!(after.newest().unwrap(), Some((1, b"next".to_vec())));
+        assert_eq!(after.transaction(1, 1).unwrap().as_deref(), Some(b"two".as_slice()));
+    }
+
+    #[test]
+    fn a_store_of_a_newer_format_is_refused() {
+        let store = Store::in_memory().unwrap();
+        store.begin(b"genesis", &first(&Changes::new())).unwrap();
+        let write = store.0.begin_write().unwrap();
+        let newer = (FORMAT + 1).to_be_bytes();
+        write.open_table(META).unwrap().insert("format", newer.as_slice()).unwrap();
+        write.commit().unwrap();
+        let refused = store.genesis().unwrap_err();
+        assert!(matches!(refused, LedgerError::Format { found: Some(2), expected: FORMAT }));
+    }
+
+    #[test]
+    fn a_second_process_is_told_that_the_store_is_in_use() {
+        let directory = tempfile::tempdir().unwrap();
+        let _held = Store::open(directory.path()).unwrap();
+        let second = Store::open(directory.path()).err().unwrap();
+        assert!(matches!(second, LedgerError::Locked(_)), "{second}");
+    }
+}

@@ -1,0 +1,258 @@
+//! How messages end: delivered, void, closed, refunded; each once, whoever races.
+
+use std::sync::Arc;
+
+use distpos_proto::{
+    chain::{ChainId, GenesisTag, Height},
+    code::{Code, Reply},
+    message::{Fields, Message},
+    receipt::{Call, Ending, EndingKind},
+};
+
+use super::support::*;
+use crate::chain::{
+    ChainEvent, LocalChain, Simulation, Submission,
+    ledger::{Ended, transaction::Action},
+};
+
+/// Two chains that know each other and count in the same asset.
+async fn towns(value_max: u64) -> (Town, Town) {
+    let (a, b) = (Town::new(genesis("a1")), Town::new(genesis("b1")));
+    a.know(&b, "c0/coin", value_max).await;
+    b.know(&a, "c0/coin", value_max).await;
+    (a, b)
+}
+
+fn to_bob(amount: u64) -> crate::chain::ledger::transaction::SendOrder {
+    let mut order = order(&format!("b1x{}", local(BOB)));
+    order.amount = sum(amount);
+    order.data = b"for Bob".to_vec();
+    order
+}
+
+#[tokio::test]
+async fn value_arrives_is_closed_and_is_never_refunded() {
+    let (a, b) = towns(1_000).await;
+    let (height, message) = a.sent(ALICE, to_bob(100)).await;
+    assert_eq!(b.simulate(&message).await.unwrap(), Simulation::Passes);
+    let admitted = b.admitted(&a, height, &message).await;
+    let done = b.submit(Submission::Deliver(vec![admitted.clone()])).await.unwrap();
+    assert_eq!(done.refused, []);
+    assert_eq!((b.holds(BOB), b.pots().unwrap()), (600, (sum(0), sum(9_900))));
+    let value = message.fields().value.clone();
+    let event = ChainEvent::Delivered {
+        id: message.id(),
+        source: chain("a1"),
+        value: value.clone(),
+        transaction: done.transaction,
+        call: Call::None,
+    };
+    assert_eq!(b.events().await, std::slice::from_ref(&event));
+    // Its data is there for Bob to read.
+    let head = b.head().await.unwrap().height;
+    let ended = Ended::Delivered { height: head, message: message.clone() };
+    assert_eq!(b.ended(&message.id()).unwrap(), Some(ended));
+    // Again, by whatever gateway: passed over, no block, no second payment.
+    assert_eq!(b.simulate(&message).await.unwrap(), Simulation::Ended);
+    let again = Submission::Deliver(vec![admitted.clone(), admitted]);
+    assert_eq!(b.submit(again).await.unwrap().refused, []);
+    assert_eq!((b.head().await.unwrap().height, b.holds(BOB)), (head, 600));
+    // The receipt closes it; a refund comes too late.
+    let close = ending(&message, delivered());
+    a.submit(Submission::End(vec![close])).await.unwrap();
+    a.submit(Submission::End(vec![close, ending(&message, refused())])).await.unwrap();
+    assert_eq!((a.holds(ALICE), a.pots().unwrap()), (900, (sum(0), sum(10_100))));
+    let closed = ChainEvent::Closed { id: message.id(), destination: chain("b1"), value };
+    assert_eq!(a.events().await, [closed]);
+    assert_eq!((a.total().unwrap(), b.total().unwrap()), (sum(11_500), sum(11_500)));
+}
+
+#[tokio::test]
+async fn what_is_void_is_refunded_once_and_never_delivered() {
+    let (a, b) = towns(1_000).await;
+    let (height, message) = a.sent(ALICE, order("b1xnobody")).await;
+    let proven = a.proven_to(height, &[message.id()]).await.remove(0);
+    let refusal = proven.refuse(unknown_recipient()).unwrap();
+    b.submit(Submission::Void(vec![refusal.clone(), refusal])).await.unwrap();
+    let (id, text) = (message.id(), "nobody there".to_owned());
+    let voided =
+        ChainEvent::Voided { id, source: chain("a1"), code: Code::UNKNOWN_RECIPIENT, text };
+    assert_eq!(b.events().await, [voided]);
+    assert_eq!(b.ended(&id).unwrap(), Some(Ended::Void(unknown_recipient())));
+    assert_eq!(b.simulate(&message).await.unwrap(), Simulation::Ended);
+    assert_eq!(b.deliver(&message).await, [], "passed over, not paid");
+    assert_eq!(b.pots().unwrap().1, sum(10_000));
+    let refund = ending(&message, refused());
+    a.submit(Submission::End(vec![refund, refund])).await.unwrap();
+    a.submit(Submission::End(vec![ending(&message, delivered())])).await.unwrap();
+    assert_eq!((a.holds(ALICE), a.pots().unwrap()), (1_000, (sum(0), sum(10_000))));
+    assert_eq!(a.events().await, [ChainEvent::Refunded { id }]);
+}
+
+#[tokio::test]
+async fn the_ledger_checks_every_message_whatever_its_gateway_said() {
+    let (a, b) = towns(1_000).await;
+    let good = incoming(&b, &a, 10);
+    let wrong = |change: &dyn Fn(&mut Fields)| {
+        let mut fields = good.clone();
+        change(&mut fields);
+        Message::new(fields).unwrap()
+    };
+    let other: ChainId = chain("dd");
+    let upper = local(ALICE).as_str().to_uppercase();
+    let cases: [(Message, Code); 11] = [
+        (wrong(&|f| f.destination = other), Code::POLICY),
+        (wrong(&|f| f.destination_tag = GenesisTag([9; 8])), Code::POLICY),
+        (wrong(&|f| f.destination_tag = GenesisTag::UNSET), Code::POLICY),
+        (wrong(&|f| f.source_tag = GenesisTag([9; 8])), Code::POLICY),
+        (wrong(&|f| f.expires.0 = START.0 - 1), Code::EXPIRED),
+        (wrong(&|f| f.source = other), Code::VALUE_MAX),
+        (wrong(&|f| f.value.as_mut().unwrap().asset = asset("c0/lead")), Code::NO_ACCOUNT),
+        (wrong(&|f| f.value.as_mut().unwrap().terms = Some([1; 32])), Code::NO_ACCOUNT),
+        (wrong(&|f| f.value.as_mut().unwrap().amount = sum(1_001)), Code::VALUE_MAX),
+        (wrong(&|f| f.recipient = upper.parse().unwrap()), Code::BAD_ADDRESS),
+        (wrong(&|f| f.recipient = local(CAROL)), Code::UNKNOWN_RECIPIENT),
+    ];
+    let head = b.head().await.unwrap();
+    for (message, expected) in &cases {
+        assert_eq!(b.deliver(message).await, [*expected], "{:?}", message.fields());
+        match b.simulate(message).await.unwrap() {
+            Simulation::Refused(reply) => assert_eq!(reply.code, *expected),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(b.head().await.unwrap(), head, "nothing happened, no block");
+    // One block takes the good one from among the wrong ones.
+    let good = Message::new(good).unwrap();
+    let mut all: Vec<_> = cases.iter().map(|(message, _)| message.clone()).collect();
+    all.insert(5, good.clone());
+    let done = b.act(Action::Deliver(all)).await.unwrap();
+    assert_eq!(done.refused.len(), cases.len());
+    assert!(done.refused.iter().all(|(id, _)| *id != good.id()));
+    assert_eq!(b.holds(ALICE), 1_010);
+    assert!(matches!(b.ended(&good.id()).unwrap(), Some(Ended::Delivered { .. })));
+}
+
+#[tokio::test]
+async fn a_message_without_value_needs_no_registration_and_no_tag() {
+    let (a, b) = (Town::new(genesis("a1")), Town::new(genesis("b1")));
+    let mut fields = incoming(&b, &a, 0);
+    fields.destination_tag = GenesisTag::UNSET;
+    fields.data = vec![7; 100];
+    assert_eq!(b.deliver(&Message::new(fields).unwrap()).await, []);
+    assert_eq!(b.holds(ALICE), 1_000);
+}
+
+#[tokio::test]
+async fn a_block_after_expiry_delivers_nothing() {
+    let (a, b) = towns(1_000).await;
+    let message = Message::new(incoming(&b, &a, 10)).unwrap();
+    b.pass(3_600);
+    assert_eq!(b.simulate(&message).await.unwrap(), Simulation::Passes, "the last second");
+    b.pass(1);
+    assert_eq!(b.deliver(&message).await, [Code::EXPIRED]);
+}
+
+#[tokio::test]
+async fn value_max_bounds_what_came_in_less_what_went_out() {
+    let (a, b) = towns(100).await;
+    let numbered =
+        |sequence, amount| Message::new(Fields { sequence, ..incoming(&b, &a, amount) }).unwrap();
+    assert_eq!(b.deliver(&numbered(1, 60)).await, []);
+    assert_eq!(b.deliver(&numbered(2, 41)).await, [Code::VALUE_MAX]);
+    assert_eq!(b.deliver(&numbered(3, 40)).await, []);
+    assert_eq!(b.deliver(&numbered(4, 1)).await, [Code::VALUE_MAX]);
+    // What went the other way makes room, once it has arrived there.
+    let mut back = order("a1xsomebody");
+    back.amount = sum(30);
+    let (_, back) = b.sent(BOB, back).await;
+    assert_eq!(b.deliver(&numbered(4, 1)).await, [Code::VALUE_MAX]);
+    b.submit(Submission::End(vec![ending(&back, delivered())])).await.unwrap();
+    assert_eq!(b.deliver(&numbered(4, 31)).await, [Code::VALUE_MAX]);
+    assert_eq!(b.deliver(&numbered(4, 30)).await, []);
+    assert_eq!(b.total().unwrap(), sum(11_500));
+}
+
+#[tokio::test]
+async fn open_escrow_pays_nobody() {
+    let mut poor = genesis("b1");
+    poor.float = sum(0);
+    let (a, b) = (Town::new(genesis("a1")), Town::new(poor));
+    b.know(&a, "c0/coin", 1_000).await;
+    let (_, leaving) = b.sent(ALICE, order("a1xsomebody")).await;
+    assert_eq!(b.pots().unwrap(), (sum(100), sum(0)));
+    let message = Message::new(incoming(&b, &a, 10)).unwrap();
+    assert_eq!(b.deliver(&message).await, [Code::SUSPENDED], "not now, but not never");
+    let deferred = b.simulate(&message).await.unwrap();
+    assert!(matches!(deferred, Simulation::Deferred(_)), "{deferred:?}");
+    // Closed, it is the vault's.
+    b.submit(Submission::End(vec![ending(&leaving, delivered())])).await.unwrap();
+    assert_eq!(b.deliver(&message).await, []);
+    assert_eq!(b.pots().unwrap(), (sum(0), sum(90)));
+}
+
+#[tokio::test]
+async fn two_gateways_race_and_a_message_ends_once() {
+    for round in 0..20 {
+        let (a, b) = towns(1_000).await;
+        let message = Message::new(incoming(&b, &a, 10)).unwrap();
+        let deliver = Action::Deliver(vec![message.clone()]);
+        let void = Action::Void(vec![(message.clone(), unknown_recipient())]);
+        let b = Arc::new(b);
+        let acts = if round % 2 == 0 { [deliver, void] } else { [void, deliver] };
+        let tasks = acts.map(|action| {
+            let b = Arc::clone(&b);
+            tokio::spawn(async move { b.act(action).await.unwrap() })
+        });
+        for task in tasks {
+            assert_eq!(task.await.unwrap().refused, [], "the loser is passed over");
+        }
+        let events = b.events().await;
+        assert_eq!(events.len(), 1, "{events:?}");
+        let paid = matches!(events[0], ChainEvent::Delivered { .. });
+        assert_eq!(b.holds(ALICE), if paid { 1_010 } else { 1_000 });
+    }
+}
+
+#[tokio::test]
+async fn only_an_authority_delivers_and_some_codes_never_void() {
+    use crate::chain::ledger::transaction::SignedTransaction;
+    let (a, b) = towns(1_000).await;
+    let message = Message::new(incoming(&b, &a, 10)).unwrap();
+    let place = b.place(ALICE).await;
+    let action = Action::Deliver(vec![message.clone()]);
+    let forged = SignedTransaction::sign(place, action, &key(ALICE)).bytes;
+    assert_eq!(code(b.user(forged).await), Code::POLICY);
+    let proof_invalid = Reply::new(Code::PROOF_INVALID, "the giver's fault");
+    let done = b.act(Action::Void(vec![(message.clone(), proof_invalid)])).await.unwrap();
+    assert_eq!(done.refused.len(), 1);
+    assert_eq!(b.ended(&message.id()).unwrap(), None);
+    let end = Action::End(vec![(message.id(), EndingKind::Refund)]);
+    assert_eq!(b.act(end).await.unwrap().refused.len(), 1, "it never left here");
+    assert_eq!(
+        code(
+            b.act(Action::Register(
+                chain("b1"),
+                super::super::Peer {
+                    tag: GenesisTag::UNSET,
+                    asset: asset("c0/coin"),
+                    value_max: sum(1),
+                }
+            ))
+            .await
+        ),
+        Code::LOOP
+    );
+}
+
+#[tokio::test]
+async fn what_nobody_can_route_is_refunded_and_registering_twice_makes_one_block() {
+    let (a, b) = towns(1_000).await;
+    let head = a.head().await.unwrap().height;
+    a.know(&b, "c0/coin", 1_000).await;
+    assert_eq!(a.head().await.unwrap().height, head);
+    let (_, message) = a.sent(ALICE, order("dddxsomebody")).await;
+    a.submit(Submission::End(vec![Ending::unroutable(message.id())])).await.unwrap();
+    assert_eq!(a.holds(ALICE), 1_000);
+    assert_eq!(a.head().await.unwrap().height, Height(head.0 + 2));
+}

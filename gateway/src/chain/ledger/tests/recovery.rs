@@ -1,0 +1,130 @@
+//! What survives: stopping at any place, damaged files, other people's files.
+
+use std::{fs, path::Path};
+
+use distpos_proto::message::Message;
+
+use super::support::*;
+use crate::chain::{
+    ChainEvent, LocalChain,
+    ledger::{Genesis, Ledger, LedgerError, transaction::Action},
+};
+
+fn open(directory: &Path, genesis: Genesis) -> Result<Ledger, LedgerError> {
+    Ledger::open(directory, genesis, vec![key(AUTHORITY)], held_clock().0)
+}
+
+fn town(directory: &Path) -> Town {
+    let ledger = open(directory, genesis("e2e4")).unwrap().into();
+    Town { ledger, hand: held_clock().1 }
+}
+
+#[tokio::test]
+async fn a_ledger_goes_on_where_it_was_stopped() {
+    let directory = tempfile::tempdir().unwrap();
+    let peer = Town::new(genesis("b1c2"));
+    let first = town(directory.path());
+    first.know(&peer, "c0/coin", 1_000).await;
+    let (height, message) = first.sent(ALICE, order("b1c2xsomebody")).await;
+    let delivery = Message::new(incoming(&first, &peer, 10)).unwrap();
+    assert_eq!(first.deliver(&delivery).await, []);
+    let (head, history) = (first.head().await.unwrap(), first.everything().await);
+    let second = open(directory.path(), genesis("e2e4")).unwrap_err();
+    assert!(matches!(second, LedgerError::Locked(_)), "{second}");
+    drop(first);
+
+    let again = town(directory.path());
+    assert_eq!((again.head().await.unwrap(), again.everything().await), (head, history));
+    assert_eq!(again.proven_to(height, &[message.id()]).await[0].message(), &message);
+    assert_eq!(again.deliver(&delivery).await, [], "the guard remembers");
+    assert_eq!(again.holds(ALICE), 910);
+    let (_, next) = again.sent(ALICE, order("b1c2xsomebody")).await;
+    assert_eq!(next.fields().sequence, 2);
+    let refund = Action::End(vec![(message.id(), distpos_proto::receipt::EndingKind::Refund)]);
+    again.act(refund).await.unwrap();
+    assert_eq!(again.events().await.pop(), Some(ChainEvent::Refunded { id: message.id() }));
+    assert_eq!(again.total().unwrap(), sum(11_500));
+}
+
+#[tokio::test]
+async fn a_copy_taken_between_two_blocks_opens_at_one_of_them() {
+    // What a power loss leaves behind, as far as a copy of the file can show: a state that was
+    // committed, whole, and nothing in between.
+    let (directory, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let running = town(directory.path());
+    for round in 1..=5 {
+        running.send(ALICE, order("b1c2xsomebody")).await.unwrap();
+        let (from, to) = (directory.path(), copy.path());
+        fs::copy(from.join("ledger.redb"), to.join("ledger.redb")).unwrap();
+        let after = town(to);
+        assert_eq!(after.head().await.unwrap(), running.head().await.unwrap());
+        assert_eq!(after.total().unwrap(), sum(11_500));
+        assert_eq!(after.pots().unwrap().0, sum(100 * round));
+    }
+}
+
+#[tokio::test]
+async fn another_genesis_or_a_stranger_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(town(directory.path()));
+    let mut richer = genesis("e2e4");
+    richer.float = sum(10_001);
+    let refused = open(directory.path(), richer).unwrap_err();
+    assert!(matches!(refused, LedgerError::OtherGenesis { .. }), "{refused}");
+    let with = |keys| Ledger::in_memory(genesis("e2e4"), keys, held_clock().0).unwrap_err();
+    assert!(matches!(with(vec![]), LedgerError::NoAuthority));
+    let stranger = with(vec![key(AUTHORITY), key(ALICE)]);
+    assert!(matches!(stranger, LedgerError::Authority(found) if found == key(ALICE).public()));
+}
+
+#[tokio::test]
+async fn a_genesis_that_makes_no_chain_is_refused() {
+    let begin = |change: &dyn Fn(&mut Genesis)| {
+        let mut genesis = genesis("e2e4");
+        change(&mut genesis);
+        Ledger::in_memory(genesis, vec![key(AUTHORITY)], held_clock().0).unwrap_err()
+    };
+    let most = distpos_proto::amount::Amount::from(u128::MAX);
+    for refused in [
+        begin(&|genesis| genesis.float = most),
+        begin(&|genesis| {
+            genesis.accounts.insert("typing-error".parse().unwrap(), sum(1));
+        }),
+        begin(&|genesis| {
+            genesis.authorities.extend((0..16).map(|seed| key(seed).public()));
+        }),
+    ] {
+        assert!(matches!(refused, LedgerError::Genesis(_)), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_an_error_and_never_a_panic_or_other_money() {
+    let directory = tempfile::tempdir().unwrap();
+    let running = town(directory.path());
+    for _ in 0..3 {
+        running.send(ALICE, order("b1c2xsomebody")).await.unwrap();
+    }
+    drop(running);
+    let file = directory.path().join("ledger.redb");
+    let whole = fs::read(&file).unwrap();
+    let refused = |bytes: &[u8]| {
+        fs::write(&file, bytes).unwrap();
+        open(directory.path(), genesis("e2e4")).err()
+    };
+    assert!(matches!(refused(b"not a database at all"), Some(LedgerError::Engine(_))));
+    assert!(refused(&whole[..whole.len() / 2]).is_some());
+    // Somewhere in the middle of the pages, one bit at a time: refused, or free space.
+    let mut noticed = 0;
+    for at in (0..whole.len()).step_by(whole.len() / 97) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x10;
+        fs::write(&file, &damaged).unwrap();
+        match open(directory.path(), genesis("e2e4")) {
+            Err(_) => noticed += 1,
+            Ok(ledger) => assert_eq!(ledger.total().unwrap(), sum(11_500), "byte {at}"),
+        }
+    }
+    assert!(noticed > 0, "no damage was noticed in 97 places");
+    assert!(refused(&whole).is_none(), "the whole file still opens");
+}
