@@ -200,6 +200,15 @@ impl Operator {
         Ok((receipt.transaction_hash.0.to_vec(), message.id()))
     }
 
+    /// Pays an account of the own chain; gives the transaction's hash once it is in a block.
+    ///
+    /// # Errors
+    /// [`ChainError`] if the node does not answer or the account is short.
+    pub async fn transfer(&self, to: Address, amount: Amount) -> Result<Vec<u8>, ChainError> {
+        let receipt = self.transact(Some(to), amount, Vec::new()).await?;
+        Ok(receipt.transaction_hash.0.to_vec())
+    }
+
     /// Any transaction with this key: a wallet's last resort, and the tests' way to deploy recipients.
     ///
     /// # Errors

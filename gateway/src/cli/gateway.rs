@@ -1,0 +1,93 @@
+//! `distpos-gateway`: the operator's commands.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::{Exit, Failure, say, say_json};
+use crate::config::Config;
+
+mod check;
+mod evm;
+mod keygen;
+mod records;
+mod run;
+mod trust;
+
+pub(super) use evm::account;
+
+/// The DistPOS gateway: relays transactions between chains, as a mail server relays mail.
+#[derive(Parser)]
+#[command(name = "distpos-gateway", version, after_help = EXITS)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXITS: &str = "Exit codes: 0 done, 64 usage, 69 refused for good, 70 internal, \
+                     75 not now (try again), 78 configuration.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway until SIGTERM or SIGINT.
+    Run(FromConfig),
+    /// Read configuration, keys and pins, and explain what is wrong; changes nothing.
+    Check(check::Arguments),
+    /// Make a TLS key and a chain key, and print what to publish.
+    Keygen(keygen::Arguments),
+    /// Print the DNS records to publish for a configured gateway, and its section for peers.
+    Records(records::Arguments),
+    /// Whom this gateway believes: the operator's pins.
+    #[command(subcommand)]
+    Trust(trust::Command),
+    /// The contract of an EVM chain.
+    #[command(subcommand)]
+    Evm(evm::Command),
+    /// Print the version.
+    Version(Json),
+}
+
+/// A command that reads the configuration.
+#[derive(Args)]
+struct FromConfig {
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = "/etc/distpos/gateway.toml")]
+    config: PathBuf,
+}
+
+impl FromConfig {
+    fn load(&self) -> Result<Config, Failure> {
+        Config::load(&self.config).map_err(Failure::configuration)
+    }
+}
+
+#[derive(Args)]
+struct Json {
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn execute(arguments: Arguments) -> Result<Exit, Failure> {
+    match arguments.command {
+        Command::Run(from) => run::execute(from.load()?),
+        Command::Check(arguments) => check::execute(&arguments),
+        Command::Keygen(arguments) => keygen::execute(&arguments),
+        Command::Records(arguments) => records::execute(&arguments),
+        Command::Trust(command) => trust::execute(command),
+        Command::Evm(command) => super::block_on(evm::execute(command)),
+        Command::Version(Json { json }) => version(json),
+    }
+}
+
+fn version(json: bool) -> Result<Exit, Failure> {
+    let version = env!("CARGO_PKG_VERSION");
+    match json {
+        true => say_json(&serde_json::json!({
+            "version": version,
+            "protocol": distpos_proto::wire::VERSION,
+        }))?,
+        false => say(format_args!("distpos-gateway {version}"))?,
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,191 @@
+//! `distpos-gateway check`: everything that can be found wrong without a network.
+
+use std::path::Path;
+
+use clap::Args;
+use distpos_certs::PublicIdentity;
+use distpos_proto::key::PublicKey;
+use serde_json::json;
+
+use super::{Exit, Failure, FromConfig, records, say, say_json};
+use crate::{
+    chain::evm::keystore,
+    config::{Config, Node, Token, TrustLevel, check},
+    trust::Trust,
+};
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    from: FromConfig,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found.
+#[derive(Default)]
+struct Findings {
+    problems: Vec<String>,
+    warnings: Vec<String>,
+    facts: Vec<(&'static str, String)>,
+}
+
+pub(super) fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
+    let mut findings = Findings::default();
+    match Config::load(&arguments.from.config) {
+        Ok(config) => findings.look_at(&config),
+        Err(error) => findings.problems.push(error.to_string()),
+    }
+    findings.tell(arguments.json)?;
+    Ok(if findings.problems.is_empty() { Exit::Done } else { Exit::Configuration })
+}
+
+impl Findings {
+    fn look_at(&mut self, config: &Config) {
+        self.facts.push(("chain", config.chain.id.to_string()));
+        self.facts.push(("family", config.chain.family().to_string()));
+        self.facts.push(("proof", config.chain.proof.to_string()));
+        if let Some(PublicIdentity { tls_pin, chain_key }) = self.identity(config) {
+            self.facts.push(("spki", tls_pin.to_string()));
+            self.facts.push(("chain_key", chain_key.to_string()));
+            if let Some(genesis) = records::genesis_of(config, chain_key) {
+                self.facts.push(("genesis", genesis.to_string()));
+            }
+        }
+        self.node(&config.chain.node);
+        self.token(config);
+        self.directories(config);
+        self.warnings.extend(check::warnings(config));
+        self.anchors(config);
+    }
+
+    fn problem(&mut self, key: &str, what: impl std::fmt::Display) {
+        self.problems.push(format!("{key}: {what}"));
+    }
+
+    fn identity(&mut self, config: &Config) -> Option<PublicIdentity> {
+        let identity = match distpos_certs::Identity::load(&config.identity.directory) {
+            Ok(identity) => identity.public(),
+            Err(error) => {
+                self.problem("identity.directory", error);
+                return None;
+            }
+        };
+        let own = identity.chain_key;
+        let (keys, th) = (&config.identity.keys, config.identity.th);
+        if !keys.is_empty() && !keys.contains(&own) {
+            let what = format!("does not hold this gateway's own chain key {own}");
+            self.problem("identity.keys", what);
+        }
+        if th > 1 {
+            self.warnings.push(format!(
+                "identity.th is {th}: this gateway signs with its own key alone, so peers accept \
+                 headers and receipts only if th in their trust is 1"
+            ));
+        }
+        self.authorities(config, own);
+        Some(identity)
+    }
+
+    fn authorities(&mut self, config: &Config, own: PublicKey) {
+        if let Node::Ledger(node) = &config.chain.node
+            && !node.authorities.is_empty()
+            && !node.authorities.contains(&own)
+        {
+            let what = format!("does not hold this gateway's own chain key {own}: it cannot make blocks");
+            self.problem("chain.ledger.authorities", what);
+        }
+    }
+
+    fn node(&mut self, node: &Node) {
+        match node {
+            Node::Ledger(_) => {}
+            Node::Evm(node) => match keystore::read(&node.key, node.password.as_deref()) {
+                Ok(key) => self.facts.push(("account", key.address().to_checksum(None))),
+                Err(error) => self.problem("chain.evm.key", error),
+            },
+        }
+    }
+
+    fn token(&mut self, config: &Config) {
+        let Some(file) = &config.listen.token else { return };
+        if let Err(error) = Token::load(file) {
+            self.problem("listen.token", format_args!("{} {error}", file.display()));
+        }
+    }
+
+    /// A directory need not be there yet, but what is there must be one.
+    fn directories(&mut self, config: &Config) {
+        let mut directories = vec![("spool.directory", config.spool.directory.as_path())];
+        if let Node::Ledger(node) = &config.chain.node {
+            directories.push(("chain.ledger.directory", &node.directory));
+        }
+        for (key, path) in directories {
+            if let Some(what) = unusable(path) {
+                self.problem(key, format_args!("{} {what}", path.display()));
+            }
+        }
+    }
+
+    fn anchors(&mut self, config: &Config) {
+        let trust = match Trust::load(&Trust::directory_in(&config.spool.directory)) {
+            Ok(trust) => trust,
+            Err(error) => {
+                self.problem("spool.directory", error);
+                return;
+            }
+        };
+        let anchors = trust.anchors(config);
+        for chain in config.peers.keys().filter(|chain| !anchors.contains_key(chain)) {
+            let else_by_dns = match config.trust.keys {
+                TrustLevel::Static => "",
+                TrustLevel::Dnssec => " unless DNS answers securely (DNSSEC)",
+                TrustLevel::Pinned => " unless DNS has its keys",
+            };
+            self.warnings.push(format!(
+                "peer.{chain} has no keys and no pin: its messages wait (4.7.20){else_by_dns}; \
+                 distpos-gateway trust pin {chain} shows and pins them"
+            ));
+        }
+        let chains: Vec<_> = anchors.keys().map(ToString::to_string).collect();
+        self.facts.push(("anchored", chains.join(" ")));
+    }
+
+    fn tell(&self, json: bool) -> Result<(), Failure> {
+        if json {
+            let facts: serde_json::Map<_, _> =
+                self.facts.iter().map(|(name, fact)| ((*name).into(), json!(fact))).collect();
+            return say_json(&json!({
+                "ok": self.problems.is_empty(),
+                "problems": self.problems,
+                "warnings": self.warnings,
+                "facts": facts,
+            }));
+        }
+        for (name, fact) in &self.facts {
+            say(format_args!("{name:<10} {fact}"))?;
+        }
+        for warning in &self.warnings {
+            say(format_args!("warning: {warning}"))?;
+        }
+        for problem in &self.problems {
+            say(format_args!("problem: {problem}"))?;
+        }
+        match self.problems.len() {
+            0 => say("the configuration is usable"),
+            1 => say("1 problem"),
+            count => say(format_args!("{count} problems")),
+        }
+    }
+}
+
+/// What is wrong with a place for files.
+fn unusable(path: &Path) -> Option<&'static str> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => None,
+        Ok(_) => Some("is no directory"),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(_) => Some("cannot be looked at: see its permissions"),
+    }
+}

@@ -1,0 +1,47 @@
+//! `distpos-gateway run`.
+
+use tracing_subscriber::EnvFilter;
+
+use super::{Exit, Failure};
+use crate::{
+    config::{Config, ConfigError, Log, LogFormat},
+    daemon,
+};
+
+pub(super) fn execute(config: Config) -> Result<Exit, Failure> {
+    start_log(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Internal, error))?;
+    match runtime.block_on(daemon::run(config)) {
+        Ok(()) => Ok(Exit::Done),
+        Err(error) => Err(Failure::new(exit_of(&error), error)),
+    }
+}
+
+/// What the service manager should make of it: 78 is not worth a restart, 75 is.
+fn exit_of(error: &anyhow::Error) -> Exit {
+    use crate::{chain::ChainError, trust::TrustError};
+    let of = |cause: &(dyn std::error::Error + 'static)| {
+        if let Some(error) = cause.downcast_ref::<ChainError>() {
+            return Some(if error.is_temporary() { Exit::Temporary } else { Exit::Configuration });
+        }
+        let configuration = cause.is::<ConfigError>()
+            || cause.is::<TrustError>()
+            || cause.is::<distpos_certs::SecretError>()
+            || cause.is::<crate::config::TokenError>();
+        configuration.then_some(Exit::Configuration)
+    };
+    error.chain().find_map(of).unwrap_or(Exit::Temporary)
+}
+
+fn start_log(log: &Log) -> Result<(), Failure> {
+    let filter = EnvFilter::builder().parse(&log.level).map_err(Failure::configuration)?;
+    let log_to = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match log.format {
+        LogFormat::Text => log_to.with_ansi(false).init(),
+        LogFormat::Json => log_to.json().flatten_event(true).init(),
+    }
+    Ok(())
+}

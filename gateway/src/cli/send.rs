@@ -1,0 +1,275 @@
+//! `distpos-send`: the user's command. The user's key is read, used and wiped in this process;
+//! only a signed transaction leaves it.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use distpos_proto::{
+    address::{Address, AddressInput},
+    message::{Message, MessageId, OnFail},
+    time::UnixSeconds,
+};
+use serde_json::json;
+
+use super::{Exit, Failure, say, say_json};
+use crate::{clock, config::text::parse_duration, submit::ChainView};
+use client::Client;
+
+mod address;
+mod client;
+mod evm;
+mod follow;
+mod keys;
+mod ledger;
+
+/// Send value and data to an address on another chain: e2e4x63ea7F78….
+#[derive(Parser)]
+#[command(
+    name = "distpos-send",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = EXITS
+)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    send: Option<SendArguments>,
+}
+
+const EXITS: &str = "Exit codes: 0 submitted (with --wait: delivered), 64 wrong arguments, 69 refused \
+                     for good (with --wait: refused and refunded), 70 internal, 75 not now or still \
+                     under way at --timeout, 78 key file.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show how a message stands.
+    Status(StatusArguments),
+    /// Explain an address; asks nobody.
+    Address(address::Arguments),
+    /// Make a key in a new file (0600), and print its local address.
+    Keygen(keys::Arguments),
+    /// Open the key's account on the embedded ledger, so that it can be paid.
+    Open(ledger::OpenArguments),
+    /// Show the key's account: address, balance, nonce.
+    Account(ledger::AccountArguments),
+}
+
+/// Where the gateway is.
+#[derive(Args)]
+struct At {
+    /// The gateway's submission listener.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7334")]
+    gateway: String,
+    /// File with the token, if the gateway wants one.
+    #[arg(long, value_name = "FILE")]
+    token: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl At {
+    fn client(&self) -> Result<Client, Failure> {
+        Client::new(&self.gateway, self.token.as_deref())
+    }
+}
+
+#[derive(Args)]
+struct SendArguments {
+    /// The recipient: <chain-id>x<local address>, or 0x… for one on the own chain.
+    to: AddressInput,
+    #[command(flatten)]
+    order: OrderArguments,
+    /// The key: a ledger key, an EVM key in hex, or an encrypted keystore.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The file with the keystore's password.
+    #[arg(long, value_name = "FILE")]
+    password: Option<PathBuf>,
+    /// The JSON-RPC address of a node of the own EVM chain.
+    #[arg(long, value_name = "URL")]
+    rpc: Option<String>,
+    /// The outbox contract of the own EVM chain; the gateway's unless said otherwise.
+    #[arg(long, value_name = "0x…", value_parser = super::gateway::account)]
+    outbox: Option<alloy_primitives::Address>,
+    /// Follow the message to its end, and print each step.
+    #[arg(long)]
+    wait: bool,
+    /// How long to follow it.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
+    timeout: Duration,
+    #[command(flatten)]
+    at: At,
+}
+
+#[derive(Args)]
+struct OrderArguments {
+    /// How much: a whole number of the smallest unit; on EVM also 1.5eth, 20gwei.
+    #[arg(long, default_value = "0")]
+    amount: String,
+    /// Call data or a note, in hex.
+    #[arg(long, value_name = "0x…", default_value = "", value_parser = data)]
+    data: Data,
+    /// Gas for the recipient's call, in the destination's unit; 0: no call.
+    #[arg(long, default_value_t = 0)]
+    gas: u64,
+    /// What happens to the value when the call fails.
+    #[arg(long, value_enum, default_value_t = Fail::Return)]
+    on_fail: Fail,
+    /// Not delivered after this time from now, at most 5d.
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = lifetime)]
+    expires: Duration,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Fail {
+    /// It comes back.
+    Return,
+    /// The recipient keeps it.
+    Keep,
+}
+
+#[derive(Clone)]
+struct Data(Vec<u8>);
+
+fn data(text: &str) -> Result<Data, String> {
+    let bytes = crate::config::text::parse_hex(text)?;
+    match bytes.len() {
+        0..=Message::DATA_BYTES_MAX => Ok(Data(bytes)),
+        found => Err(format!("found {found} bytes, expected at most {}", Message::DATA_BYTES_MAX)),
+    }
+}
+
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text)?;
+    match duration.as_secs() {
+        1..=Message::EXPIRES_AFTER_MAX => Ok(duration),
+        _ => Err(format!("found {text:?}, expected 1s to 5d")),
+    }
+}
+
+#[derive(Args)]
+struct StatusArguments {
+    /// The message's id, as distpos-send printed it.
+    id: MessageId,
+    #[command(flatten)]
+    at: At,
+}
+
+/// What is to be sent, checked as far as one can without the chain.
+struct Order {
+    to: Address,
+    amount: distpos_proto::amount::Amount,
+    data: Vec<u8>,
+    gas: u64,
+    on_fail: OnFail,
+    expires: UnixSeconds,
+}
+
+/// What the chain has taken.
+struct Sent {
+    from: Address,
+    transaction: Vec<u8>,
+    /// None for a transfer within the own chain.
+    id: Option<MessageId>,
+}
+
+pub(super) fn execute(arguments: Arguments) -> Result<Exit, Failure> {
+    match (arguments.command, arguments.send) {
+        (Some(Command::Status(arguments)), _) => super::block_on(status(&arguments)),
+        (Some(Command::Address(arguments)), _) => address::execute(&arguments),
+        (Some(Command::Keygen(arguments)), _) => keys::execute(&arguments),
+        (Some(Command::Open(arguments)), _) => super::block_on(ledger::open(&arguments)),
+        (Some(Command::Account(arguments)), _) => super::block_on(ledger::account(&arguments)),
+        (None, Some(arguments)) => super::block_on(send(arguments)),
+        (None, None) => Err(Failure::usage("expected a recipient; see --help")),
+    }
+}
+
+async fn send(arguments: SendArguments) -> Result<Exit, Failure> {
+    let client = arguments.at.client()?;
+    let chain = client.chain().await?;
+    let order = order(&arguments, &chain)?;
+    let sent = match chain.family.as_str() {
+        "ledger" => ledger::send(&client, &chain, &arguments, order).await?,
+        "evm" => evm::send(&chain, &arguments, order).await?,
+        other => return Err(Failure::of(Exit::Unavailable, format_args!("chain of family {other}"))),
+    };
+    let json = arguments.at.json;
+    match (sent.id, arguments.wait) {
+        (Some(id), true) => {
+            if !json {
+                say(id)?;
+            }
+            let ended = follow::to_the_end(&client, id, arguments.timeout, !json).await?;
+            if json {
+                say_json(&view(&sent, Some(&ended)))?;
+            }
+            Ok(ended.exit())
+        }
+        (id, _) => {
+            match (json, id) {
+                (true, _) => say_json(&view(&sent, None))?,
+                (false, Some(id)) => say(id)?,
+                (false, None) => say(hex(&sent.transaction))?,
+            }
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// Fills the order in and checks it, before any key is read.
+fn order(arguments: &SendArguments, chain: &ChainView) -> Result<Order, Failure> {
+    let own = chain
+        .chain
+        .parse()
+        .map_err(|error| Failure::temporary(format_args!("gateway's answer: {error}")))?;
+    let OrderArguments { amount, data, gas, on_fail, expires } = &arguments.order;
+    let evm = chain.family == "evm";
+    Ok(Order {
+        to: arguments.to.clone().on(own),
+        amount: super::amount::parse(amount, evm).map_err(Failure::usage)?,
+        data: data.0.clone(),
+        gas: *gas,
+        on_fail: match on_fail {
+            Fail::Return => OnFail::Return,
+            Fail::Keep => OnFail::Keep,
+        },
+        expires: clock::system()().after(*expires).seconds(),
+    })
+}
+
+/// Refuses what a transfer within a chain cannot carry.
+fn plain_transfer(order: &Order) -> Result<(), Failure> {
+    if order.amount.is_zero() || !order.data.is_empty() || order.gas != 0 {
+        let what = "recipient is on the own chain: expected --amount, and neither --data nor --gas";
+        return Err(Failure::usage(what));
+    }
+    Ok(())
+}
+
+fn view(sent: &Sent, ended: Option<&follow::Followed>) -> serde_json::Value {
+    json!({
+        "id": sent.id.map(|id| id.to_string()),
+        "transaction": hex(&sent.transaction),
+        "from": sent.from.to_string(),
+        "message": ended.and_then(|ended| ended.view.as_ref()),
+    })
+}
+
+async fn status(arguments: &StatusArguments) -> Result<Exit, Failure> {
+    let view = arguments.at.client()?.message(arguments.id).await?.ok_or_else(|| {
+        Failure::of(Exit::Unavailable, format_args!("{}: no such message here", arguments.id))
+    })?;
+    match arguments.at.json {
+        true => say_json(&view)?,
+        false => follow::show(&view)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(bytes)
+}

@@ -1,0 +1,297 @@
+//! The configuration: one TOML file, unknown keys refused, every path relative to that file.
+//!
+//! `examples/gateway.toml` shows every key with its default and unit. What is wrong is reported
+//! with file, line and key, what was found and what was expected.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use distpos_proto::{chain::ChainId, key::PublicKey, record::HostName};
+use distpos_resolver::{Options, StaticRoute};
+use serde::Deserialize;
+use thiserror::Error;
+
+pub use chain::{Allocation, Chain, EvmNode, Finality, LedgerNode, Node};
+pub use peer::{Gateway, Peer, Route, StaticAnchor};
+
+pub mod chain;
+pub mod check;
+mod credentials;
+pub mod peer;
+mod place;
+pub mod text;
+
+pub use credentials::{Token, TokenError};
+
+/// A gateway's whole configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The file it was read from; only for messages.
+    #[serde(skip)]
+    pub file: PathBuf,
+    /// The own chain, and how it is reached.
+    pub chain: Chain,
+    /// The own keys, and those of the chain's other gateways.
+    pub identity: Identity,
+    /// What must survive a crash.
+    pub spool: Spool,
+    /// Where peers and users come in.
+    #[serde(default)]
+    pub listen: Listen,
+    /// How chain-ids are looked up.
+    #[serde(default)]
+    pub resolver: Resolver,
+    /// Static routes; they come before DNS.
+    #[serde(default, rename = "route", deserialize_with = "text::map")]
+    pub routes: BTreeMap<ChainId, Route>,
+    /// What the operator says of other chains: anchors and limits.
+    #[serde(default, rename = "peer", deserialize_with = "text::map")]
+    pub peers: BTreeMap<ChainId, Peer>,
+    /// How far DNS is believed.
+    #[serde(default)]
+    pub trust: TrustLevels,
+    /// What is written about what happens.
+    #[serde(default)]
+    pub log: Log,
+}
+
+/// The own keys, and those of the chain's other gateways.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// Holds `tls.key` and `chain.key`, as `distpos-gateway keygen` makes them.
+    pub directory: PathBuf,
+    /// Every public key that speaks for this chain; empty: the own chain key alone.
+    #[serde(default, deserialize_with = "text::list")]
+    pub keys: Vec<PublicKey>,
+    /// How many of them must sign headers and receipts.
+    #[serde(default = "one")]
+    pub th: usize,
+}
+
+/// What must survive a crash.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spool {
+    /// Holds queue, cursors, books and the operator's pins; one process at a time.
+    pub directory: PathBuf,
+}
+
+/// Where peers and users come in.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// Other gateways (TLS).
+    pub peers: SocketAddr,
+    /// Users (HTTP): loopback, or with a token.
+    pub submission: SocketAddr,
+    /// File with the token that users must show; it must not be readable for others.
+    pub token: Option<PathBuf>,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            peers: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), Self::PEERS_PORT),
+            submission: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), Self::SUBMISSION_PORT),
+            token: None,
+        }
+    }
+}
+
+impl Listen {
+    /// Port of the listener for peers, unless said otherwise.
+    pub const PEERS_PORT: u16 = 7333;
+    /// Port of the listener for users, unless said otherwise.
+    pub const SUBMISSION_PORT: u16 = 7334;
+}
+
+/// How chain-ids are looked up.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Resolver {
+    /// Domains under which chains are looked up, tried in order: `<cid>.<root>`.
+    #[serde(deserialize_with = "text::list")]
+    pub roots: Vec<HostName>,
+    /// Name servers; empty: those of the system.
+    pub servers: Vec<SocketAddr>,
+    /// Whether gateways at loopback, private and other special addresses are connected to.
+    pub allow_special: bool,
+}
+
+/// Where knowledge about a chain comes from, best last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TrustLevel {
+    /// First seen by this gateway itself.
+    Pinned,
+    /// A DNSSEC-secure answer.
+    Dnssec,
+    /// Literal keys in the configuration, or the operator's `trust pin`.
+    Static,
+}
+
+/// The least level for each use of what DNS says.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrustLevels {
+    /// For a chain's keys.
+    pub keys: TrustLevel,
+}
+
+impl Default for TrustLevels {
+    fn default() -> Self {
+        Self { keys: TrustLevel::Dnssec }
+    }
+}
+
+/// How the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A line for people.
+    #[default]
+    Text,
+    /// An object a line.
+    Json,
+}
+
+/// What is written about what happens.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// How it looks.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,distpos_resolver=debug`.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::default(), level: "info".into() }
+    }
+}
+
+/// What is wrong with the configuration, and where. The operator's fault; nothing to retry.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub struct ConfigError {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1, if it has one.
+    pub line: Option<usize>,
+    /// The key's full name, if it is about one.
+    pub key: Option<String>,
+    /// What was found and what was expected.
+    pub what: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if let Some(key) = &self.key {
+            write!(f, ": {key}")?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+impl Config {
+    /// Longest configuration file, in bytes: a wrong path must not fill memory.
+    pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+    /// Reads a file. Paths in it become relative to the file's directory.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names file, line and key.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let text = read(file).map_err(|what| ConfigError {
+            file: file.into(),
+            line: None,
+            key: None,
+            what,
+        })?;
+        Self::parse(&text, file)
+    }
+
+    /// Reads the text of a file, which need not exist.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names file, line and key.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self =
+            toml::from_str(text).map_err(|error| place::explain(&error, text, file))?;
+        config.file = file.into();
+        config.rebase(file.parent().unwrap_or(Path::new("")));
+        match check::refusal(&config) {
+            None => Ok(config),
+            Some((key, what)) => Err(place::at_key(key, what, text, file)),
+        }
+    }
+
+    /// What the resolver is told.
+    #[must_use]
+    pub fn resolver_options(&self) -> Options {
+        let keys = |chain: &ChainId| {
+            let anchor = self.peers.get(chain).and_then(|peer| peer.anchor.as_ref());
+            anchor.map(|anchor| anchor.keys.keys().copied().collect()).unwrap_or_default()
+        };
+        let route = |(chain, route): (&ChainId, &Route)| {
+            let route = match route {
+                Route::Domain(domain) => StaticRoute::Domain(domain.clone()),
+                Route::Gateways(gateways) => StaticRoute::Gateways {
+                    gateways: gateways.iter().map(Gateway::to_try).collect(),
+                    keys: keys(chain),
+                },
+            };
+            (*chain, route)
+        };
+        Options {
+            roots: self.resolver.roots.clone(),
+            static_routes: self.routes.iter().map(route).collect(),
+            allow_special: self.resolver.allow_special,
+            ..Options::default()
+        }
+    }
+
+    /// Makes every relative path one below `base`.
+    fn rebase(&mut self, base: &Path) {
+        let mut paths = vec![&mut self.identity.directory, &mut self.spool.directory];
+        paths.extend(&mut self.listen.token);
+        match &mut self.chain.node {
+            Node::Ledger(node) => paths.push(&mut node.directory),
+            Node::Evm(node) => {
+                paths.push(&mut node.key);
+                paths.extend(&mut node.password);
+            }
+        }
+        for path in paths {
+            *path = base.join(&*path);
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    let length = std::fs::metadata(file).map_err(|error| error.to_string())?.len();
+    if length > Config::FILE_BYTES_MAX {
+        return Err(format!(
+            "file has {length} bytes, expected at most {}",
+            Config::FILE_BYTES_MAX
+        ));
+    }
+    std::fs::read_to_string(file).map_err(|error| error.to_string())
+}
+
+const fn one() -> usize {
+    1
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,250 @@
+//! `[chain]`: the own chain, and how it is reached.
+
+use std::{path::PathBuf, time::Duration};
+
+use distpos_proto::{
+    address::Local,
+    amount::Amount,
+    chain::{ChainId, Family, Height},
+    key::PublicKey,
+    time::UnixSeconds,
+};
+use serde::Deserialize;
+
+use super::text;
+use crate::chain::{
+    evm::{self, EvmConfig},
+    ledger::Genesis,
+};
+
+/// The own chain.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "RawChain")]
+pub struct Chain {
+    /// Its chain-id, as addresses and DNS name it.
+    pub id: ChainId,
+    /// The evidence that its policy record promises and its peers trust it by.
+    pub proof: Family,
+    /// The node.
+    pub node: Node,
+}
+
+/// How the own chain is reached.
+#[derive(Debug, Clone)]
+pub enum Node {
+    /// The embedded chain; this process holds it.
+    Ledger(LedgerNode),
+    /// A node of an EVM chain, by JSON-RPC.
+    Evm(EvmNode),
+}
+
+impl Chain {
+    /// The family of the own chain itself.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        match self.node {
+            Node::Ledger(_) => Family::Ledger,
+            Node::Evm(_) => Family::Evm,
+        }
+    }
+}
+
+/// The embedded chain.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerNode {
+    /// Where its blocks and accounts are kept.
+    pub directory: PathBuf,
+    /// Time between blocks; `0s` makes a block as soon as there is a transaction.
+    #[serde(default, deserialize_with = "text::duration")]
+    pub block_interval: Duration,
+    /// What the gateway may pay out before anything came in, in the smallest unit.
+    #[serde(default, deserialize_with = "text::amount")]
+    pub float: Amount,
+    /// Keys that sign its blocks; empty: the own chain key alone.
+    #[serde(default, deserialize_with = "text::list")]
+    pub authorities: Vec<PublicKey>,
+    /// Time of its first block, in Unix seconds. It goes into the genesis hash: another value makes
+    /// the same configuration another chain.
+    #[serde(default)]
+    pub genesis_time: u64,
+    /// Who holds what when the chain begins.
+    #[serde(default)]
+    pub genesis: Vec<Allocation>,
+}
+
+impl LedgerNode {
+    /// What the ledger starts from, for the gateway whose chain key is `own`.
+    #[must_use]
+    pub fn genesis(&self, chain: ChainId, own: PublicKey) -> Genesis {
+        let authorities = match self.authorities.as_slice() {
+            [] => [own].into(),
+            keys => keys.iter().copied().collect(),
+        };
+        let accounts = self.genesis.iter().map(|one| (one.address.clone(), one.balance)).collect();
+        let time = UnixSeconds(self.genesis_time);
+        Genesis { chain, time, accounts, float: self.float, authorities }
+    }
+}
+
+impl EvmNode {
+    /// As the chain wants it.
+    #[must_use]
+    pub fn settings(&self, chain: ChainId) -> EvmConfig {
+        EvmConfig {
+            node: self.rpc.clone(),
+            chain,
+            eth_chain_id: self.chain_id,
+            contract: self.contract.into(),
+            start: Height(self.from_block),
+            finality: match self.finality {
+                Finality::Finalized => evm::Finality::Tag,
+                Finality::Confirmations(count) => evm::Finality::Confirmations(count),
+            },
+            poll: self.poll,
+            inclusion_time_max: INCLUSION_TIME_MAX,
+        }
+    }
+}
+
+/// How long the gateway's own transaction may take into a block before it counts as failed for now.
+const INCLUSION_TIME_MAX: Duration = Duration::from_secs(120);
+
+/// Who holds what when the embedded chain begins.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Allocation {
+    /// The account, without chain-id: `distpos-send keygen` prints it.
+    #[serde(deserialize_with = "text::one")]
+    pub address: Local,
+    /// What it holds, in the smallest unit.
+    #[serde(deserialize_with = "text::amount")]
+    pub balance: Amount,
+}
+
+/// A node of an EVM chain.
+#[derive(Debug, Clone)]
+pub struct EvmNode {
+    /// Its JSON-RPC address, `http://…`.
+    pub rpc: String,
+    /// What its `eth_chainId` answers; another answer stops the gateway.
+    pub chain_id: u64,
+    /// The DistPOS contract.
+    pub contract: [u8; 20],
+    /// The block of its deployment: nothing before it is looked at.
+    pub from_block: u64,
+    /// When a block counts as final.
+    pub finality: Finality,
+    /// How often the node is asked for new blocks.
+    pub poll: Duration,
+    /// The gateway's own key on that chain: a file made by `distpos-send keygen --evm`, or a keystore.
+    pub key: PathBuf,
+    /// File with the keystore's password.
+    pub password: Option<PathBuf>,
+}
+
+/// When a block of an EVM chain counts as final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finality {
+    /// When the node's `finalized` tag has reached it.
+    Finalized,
+    /// When that many blocks follow it.
+    Confirmations(u64),
+}
+
+/// As the file has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawChain {
+    #[serde(deserialize_with = "text::one")]
+    id: ChainId,
+    #[serde(deserialize_with = "text::one")]
+    family: Family,
+    #[serde(default, deserialize_with = "text::optional")]
+    proof: Option<Family>,
+    ledger: Option<LedgerNode>,
+    evm: Option<RawEvmNode>,
+}
+
+/// As the file has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, try_from = "RawEvm")]
+struct RawEvmNode(EvmNode);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawEvm {
+    rpc: String,
+    chain_id: u64,
+    contract: String,
+    #[serde(default)]
+    from_block: u64,
+    finality: Option<String>,
+    confirmations: Option<u64>,
+    #[serde(default = "one_second", deserialize_with = "text::duration")]
+    poll: Duration,
+    key: PathBuf,
+    password: Option<PathBuf>,
+}
+
+impl TryFrom<RawChain> for Chain {
+    type Error = String;
+
+    fn try_from(raw: RawChain) -> Result<Self, String> {
+        let node = match (raw.family, raw.ledger, raw.evm) {
+            (Family::Ledger, Some(node), None) => Node::Ledger(node),
+            (Family::Evm, None, Some(RawEvmNode(node))) => Node::Evm(node),
+            (Family::Attested, ..) => {
+                return Err(
+                    "family is attested, expected ledger or evm; proof may be attested".into()
+                );
+            }
+            (family @ (Family::Ledger | Family::Evm), ..) => {
+                return Err(format!("family is {family}, expected one table, [chain.{family}]"));
+            }
+        };
+        let proof = raw.proof.unwrap_or(raw.family);
+        if proof != raw.family && proof != Family::Attested {
+            let family = raw.family;
+            return Err(format!("proof is {proof}, expected {family} or attested"));
+        }
+        Ok(Self { id: raw.id, proof, node })
+    }
+}
+
+impl TryFrom<RawEvm> for RawEvmNode {
+    type Error = String;
+
+    fn try_from(raw: RawEvm) -> Result<Self, String> {
+        if !raw.rpc.starts_with("http://") {
+            return Err(format!(
+                "rpc is {:?}, expected an address that starts with http://",
+                raw.rpc
+            ));
+        }
+        let contract = text::parse_hex(&raw.contract)
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or_else(|| {
+                format!("contract is {:?}, expected 0x and 40 hex digits", raw.contract)
+            })?;
+        let finality = match (raw.finality.as_deref(), raw.confirmations) {
+            (None | Some("finalized"), None) => Finality::Finalized,
+            (None, Some(count)) => Finality::Confirmations(count),
+            (Some(_), Some(_)) => {
+                return Err("finality and confirmations are both set, expected one of them".into());
+            }
+            (Some(other), None) => {
+                return Err(format!(
+                    "finality is {other:?}, expected \"finalized\" or, in its place, confirmations = 12"
+                ));
+            }
+        };
+        let RawEvm { rpc, chain_id, from_block, poll, key, password, .. } = raw;
+        Ok(Self(EvmNode { rpc, chain_id, contract, from_block, finality, poll, key, password }))
+    }
+}
+
+const fn one_second() -> Duration {
+    Duration::from_secs(1)
+}

@@ -1,0 +1,95 @@
+//! What a configuration that can be read may still have wrong with it.
+
+use distpos_proto::key::KeySet;
+
+use super::{Config, Node};
+
+/// The first thing that makes the configuration unusable: its key, and what is wrong with it.
+pub(super) fn refusal(config: &Config) -> Option<(&'static str, String)> {
+    submission_is_guarded(config)
+        .or_else(|| own_chain_is_no_peer(config))
+        .or_else(|| threshold_fits(config))
+        .or_else(|| level_is_a_filter(config))
+}
+
+fn submission_is_guarded(config: &Config) -> Option<(&'static str, String)> {
+    let listen = &config.listen;
+    (!listen.submission.ip().is_loopback() && listen.token.is_none()).then(|| {
+        let what = format!(
+            "{} is not on loopback, expected listen.token (a file) beside it",
+            listen.submission
+        );
+        ("listen.submission", what)
+    })
+}
+
+fn own_chain_is_no_peer(config: &Config) -> Option<(&'static str, String)> {
+    let own = config.chain.id;
+    let what = format!("found {own}, expected other chains: that is chain.id");
+    if config.peers.contains_key(&own) {
+        return Some(("peer", what));
+    }
+    config.routes.contains_key(&own).then_some(("route", what))
+}
+
+fn threshold_fits(config: &Config) -> Option<(&'static str, String)> {
+    let (keys, th) = (&config.identity.keys, config.identity.th);
+    if keys.is_empty() {
+        return (th != 1).then(|| {
+            ("identity.th", format!("found {th}, expected 1, or identity.keys beside it"))
+        });
+    }
+    let error = KeySet::new(keys.iter().copied(), th).err()?;
+    Some(("identity.th", error.to_string()))
+}
+
+fn level_is_a_filter(config: &Config) -> Option<(&'static str, String)> {
+    let level = &config.log.level;
+    // The filter's own parser takes a misspelt level for the name of a module.
+    let known = ["off", "error", "warn", "info", "debug", "trace"];
+    let first = level.split(',').next().is_some_and(|word| known.contains(&word));
+    let parses = tracing_subscriber::EnvFilter::builder().parse(level).is_ok();
+    (!first || !parses).then(|| {
+        let what = format!(
+            "found {level:?}, expected off, error, warn, info, debug or trace, \
+             then perhaps `,module=level`"
+        );
+        ("log.level", what)
+    })
+}
+
+/// What is allowed, but seldom meant; for `distpos-gateway check`.
+#[must_use]
+pub fn warnings(config: &Config) -> Vec<String> {
+    let mut found = Vec::new();
+    if config.resolver.roots.is_empty() && config.routes.is_empty() {
+        found.push(
+            "resolver.roots is empty and there is no route: no other chain can be found".into(),
+        );
+    }
+    if config.resolver.allow_special {
+        found.push(
+            "resolver.allow_special = true: DNS records can make this gateway connect to \
+             loopback and private addresses"
+                .into(),
+        );
+    }
+    if config.trust.keys < super::TrustLevels::default().keys {
+        found.push("trust.keys is below dnssec: whoever controls DNS can speak for a chain".into());
+    }
+    for (chain, peer) in &config.peers {
+        if peer.value_max.is_zero() {
+            found.push(format!(
+                "peer.{chain}.value_max is 0: every message with value from {chain} is refused (5.2.2)"
+            ));
+        }
+    }
+    if let Node::Ledger(node) = &config.chain.node
+        && node.float.is_zero()
+    {
+        found.push(
+            "chain.ledger.float is 0: nothing can be paid out before something came in".into(),
+        );
+    }
+    found
+}

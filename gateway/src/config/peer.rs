@@ -1,0 +1,213 @@
+//! `[route.<cid>]` and `[peer.<cid>]`: what the operator says of other chains.
+
+use std::net::IpAddr;
+
+use distpos_proto::{
+    amount::Amount,
+    chain::{ChainId, Family, GenesisTag},
+    key::{KeySet, PublicKey, SpkiPin},
+    light::Trusted,
+    message::{Asset, Message},
+    policy::Limits,
+    record::HostName,
+};
+use distpos_resolver::Host;
+use serde::Deserialize;
+
+use super::text;
+
+/// Where a chain's gateways are; comes before DNS.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "RawRoute")]
+pub enum Route {
+    /// They are looked up at this domain: `_distpos.<domain>`.
+    Domain(HostName),
+    /// They are these.
+    Gateways(Vec<Gateway>),
+}
+
+/// One gateway of a static route.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gateway {
+    /// Its host name.
+    #[serde(deserialize_with = "text::one")]
+    pub host: HostName,
+    /// Its port.
+    #[serde(default = "peers_port")]
+    pub port: u16,
+    /// SHA-256 pins of its TLS key: one, or two while it changes.
+    #[serde(deserialize_with = "text::list")]
+    pub spki: Vec<SpkiPin>,
+    /// Its address, where the host name is not to be looked up.
+    pub address: Option<IpAddr>,
+}
+
+impl Gateway {
+    /// As the resolver gives it. An address stands in for the name: it is the operator's own word.
+    #[must_use]
+    pub fn to_try(&self) -> distpos_resolver::Gateway {
+        let host = match self.address {
+            Some(address) => Host::Address(address),
+            None => Host::Name(self.host.clone()),
+        };
+        let (port, pins) = (self.port, self.spki.clone());
+        // What a gateway record has unless it says otherwise.
+        distpos_resolver::Gateway { host, port, pins, pri: 10, weight: 1, guarantee: None }
+    }
+}
+
+/// What the operator says of one other chain.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(try_from = "RawPeer")]
+pub struct Peer {
+    /// Literal keys and what belongs to them; without it `trust pin`, or DNS where it may.
+    pub anchor: Option<StaticAnchor>,
+    /// The asset that is counted with it; without one no value passes.
+    pub asset: Option<Asset>,
+    /// Most that `in − out + pending_in` may come to, in the asset's smallest unit.
+    pub value_max: Amount,
+}
+
+impl Peer {
+    /// The limits that policy applies.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits { asset: self.asset.clone(), value_max: self.value_max }
+    }
+}
+
+/// The anchor of everything proven about a chain, stated literally.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaticAnchor {
+    /// The keys that speak for it.
+    pub keys: KeySet,
+    /// Its genesis tag.
+    pub genesis: GenesisTag,
+    /// How it is verified.
+    pub family: Family,
+    /// Its outbox.
+    pub outbox: Vec<u8>,
+}
+
+impl StaticAnchor {
+    /// As the verifier wants it.
+    #[must_use]
+    pub fn trusted(&self, chain: ChainId) -> Trusted {
+        Trusted {
+            chain,
+            tag: self.genesis,
+            family: self.family,
+            outbox: self.outbox.clone(),
+            keys: self.keys.clone(),
+        }
+    }
+}
+
+/// The outbox of every embedded ledger, as its messages name it.
+pub const LEDGER_OUTBOX: &[u8] = b"ledger";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRoute {
+    #[serde(default, deserialize_with = "text::optional")]
+    domain: Option<HostName>,
+    gateways: Option<Vec<Gateway>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPeer {
+    #[serde(default, deserialize_with = "text::list")]
+    keys: Vec<PublicKey>,
+    th: Option<usize>,
+    #[serde(default, deserialize_with = "text::optional")]
+    genesis: Option<GenesisTag>,
+    #[serde(default, deserialize_with = "text::optional")]
+    family: Option<Family>,
+    outbox: Option<String>,
+    #[serde(default, deserialize_with = "text::optional")]
+    asset: Option<Asset>,
+    #[serde(default, deserialize_with = "text::amount")]
+    value_max: Amount,
+}
+
+impl TryFrom<RawRoute> for Route {
+    type Error = String;
+
+    fn try_from(raw: RawRoute) -> Result<Self, String> {
+        match (raw.domain, raw.gateways) {
+            (Some(domain), None) => Ok(Self::Domain(domain)),
+            (None, Some(gateways)) => {
+                if let Some(wrong) = gateways.iter().find(|g| !(1..=2).contains(&g.spki.len())) {
+                    let (host, found) = (&wrong.host, wrong.spki.len());
+                    return Err(format!("gateway {host} has {found} spki pins, expected 1 or 2"));
+                }
+                match gateways.len() {
+                    1..=6 => Ok(Self::Gateways(gateways)),
+                    found => Err(format!("found {found} gateways, expected 1 to 6")),
+                }
+            }
+            (None, None) => Err("found neither domain nor gateways, expected one of them".into()),
+            (Some(_), Some(_)) => Err("found domain and gateways, expected one of them".into()),
+        }
+    }
+}
+
+impl TryFrom<RawPeer> for Peer {
+    type Error = String;
+
+    fn try_from(raw: RawPeer) -> Result<Self, String> {
+        let anchor = anchor(&raw)?;
+        if raw.asset.is_none() && !raw.value_max.is_zero() {
+            let found = raw.value_max;
+            return Err(format!("value_max is {found}, expected an asset that it counts in"));
+        }
+        Ok(Self { anchor, asset: raw.asset, value_max: raw.value_max })
+    }
+}
+
+fn anchor(raw: &RawPeer) -> Result<Option<StaticAnchor>, String> {
+    if raw.keys.is_empty() {
+        let others = raw.th.is_some()
+            || raw.genesis.is_some()
+            || raw.family.is_some()
+            || raw.outbox.is_some();
+        return match others {
+            true => Err("found th, genesis, family or outbox without keys, expected keys".into()),
+            false => Ok(None),
+        };
+    }
+    let genesis = raw.genesis.ok_or("found keys, expected genesis beside them")?;
+    let family = raw.family.ok_or("found keys, expected family beside them")?;
+    let outbox = match &raw.outbox {
+        Some(text) => text::parse_hex(text).map_err(|what| format!("outbox: {what}"))?,
+        None if family == Family::Ledger => LEDGER_OUTBOX.into(),
+        None => return Err(format!("family is {family}, expected outbox beside it")),
+    };
+    outbox_fits(&outbox, family)?;
+    let keys =
+        KeySet::new(raw.keys.iter().copied(), raw.th.unwrap_or(1)).map_err(|e| e.to_string())?;
+    Ok(Some(StaticAnchor { keys, genesis, family, outbox }))
+}
+
+/// Whether a family's outbox can have this length.
+///
+/// # Errors
+/// Says what was found and what was expected.
+pub fn outbox_fits(outbox: &[u8], family: Family) -> Result<(), String> {
+    let found = outbox.len();
+    match family {
+        Family::Evm if found != 20 => {
+            Err(format!("outbox has {found} bytes, expected a contract's 20"))
+        }
+        _ if !(1..=Message::OUTBOX_BYTES_MAX).contains(&found) => {
+            Err(format!("outbox has {found} bytes, expected 1 to {}", Message::OUTBOX_BYTES_MAX))
+        }
+        Family::Evm | Family::Ledger | Family::Attested => Ok(()),
+    }
+}
+
+const fn peers_port() -> u16 {
+    super::Listen::PEERS_PORT
+}

@@ -1,0 +1,235 @@
+//! Wrong files are refused with file, line and key; right ones mean what they say.
+
+use std::{path::Path, time::Duration};
+
+use distpos_proto::chain::Family;
+
+use super::*;
+
+const LEDGER: &str = r#"[chain]
+id = "e2e4"
+family = "ledger"
+[chain.ledger]
+directory = "ledger"
+[identity]
+directory = "keys"
+[spool]
+directory = "/var/spool/distpos"
+"#;
+
+const EVM: &str = r#"[chain]
+id = "e2e4"
+family = "evm"
+[chain.evm]
+rpc = "http://127.0.0.1:8545"
+chain_id = 58084
+contract = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
+key = "evm.key"
+[identity]
+directory = "keys"
+[spool]
+directory = "spool"
+"#;
+
+const KEY: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("etc/gateway.toml"))
+}
+
+fn refusal(text: &str) -> String {
+    parse(text).unwrap_err().to_string()
+}
+
+#[test]
+fn a_short_file_is_enough_and_its_paths_are_beside_it() {
+    let config = parse(LEDGER).unwrap();
+    assert_eq!(config.chain.id.to_string(), "e2e4");
+    assert_eq!(config.chain.proof, Family::Ledger);
+    assert_eq!(config.identity.directory, Path::new("etc/keys"));
+    assert_eq!(config.spool.directory, Path::new("/var/spool/distpos"));
+    let Node::Ledger(node) = &config.chain.node else { panic!("expected a ledger") };
+    assert_eq!(node.directory, Path::new("etc/ledger"));
+    assert_eq!(node.block_interval, Duration::ZERO);
+    assert_eq!(config.listen.peers.to_string(), "0.0.0.0:7333");
+    assert_eq!(config.listen.submission.to_string(), "127.0.0.1:7334");
+    assert_eq!(config.trust.keys, TrustLevel::Dnssec);
+    assert!(config.peers.is_empty() && config.routes.is_empty());
+}
+
+#[test]
+fn an_evm_node_is_final_by_tag_or_by_confirmations() {
+    let node = |extra: &str| {
+        let text = EVM.replace("key = \"evm.key\"", &format!("key = \"evm.key\"\n{extra}"));
+        parse(&text).map(|config| match config.chain.node {
+            Node::Evm(node) => node,
+            Node::Ledger(_) => panic!("expected an evm node"),
+        })
+    };
+    let plain = node("").unwrap();
+    assert_eq!(plain.finality, Finality::Finalized);
+    assert_eq!(plain.poll, Duration::from_secs(1));
+    assert_eq!(plain.contract[..2], [0x5f, 0xbd]);
+    assert_eq!(plain.key, Path::new("etc/evm.key"));
+    assert_eq!(node("confirmations = 12").unwrap().finality, Finality::Confirmations(12));
+    let both = node("finality = \"finalized\"\nconfirmations = 12").unwrap_err();
+    assert_eq!(both.line, Some(4), "{both}");
+    assert_eq!(both.key.as_deref(), Some("chain.evm"));
+    assert_eq!(both.what, "finality and confirmations are both set, expected one of them");
+}
+
+#[test]
+fn an_error_names_file_line_and_key() {
+    let cases = [
+        (
+            LEDGER.replace("\"e2e4\"", "\"e2g4\""),
+            "etc/gateway.toml:2: chain.id: chain-id has the character 'g' at position 2, \
+             expected a hex digit",
+        ),
+        (
+            format!("{LEDGER}colour = 1\n"),
+            "etc/gateway.toml:10: spool.colour: unknown field `colour`, expected `directory`",
+        ),
+        (
+            LEDGER.replace("[identity]\ndirectory = \"keys\"\n", ""),
+            "etc/gateway.toml: missing field `identity`",
+        ),
+        (
+            LEDGER.replace("\"ledger\"\n[chain", "\"evm\"\n[chain"),
+            "etc/gateway.toml:1: chain: family is evm, expected one table, [chain.evm]",
+        ),
+        (
+            format!("{LEDGER}[log]\nlevel = \"inof\"\n"),
+            "etc/gateway.toml:11: log.level: found \"inof\", expected off, error, warn, info, debug or trace, \
+             then perhaps `,module=level`",
+        ),
+        (
+            format!("{LEDGER}[peer.B1C2]\n"),
+            "etc/gateway.toml:10: peer.B1C2: chain-id has the character 'B' at position 0, \
+             expected a hex digit",
+        ),
+        (
+            format!("{LEDGER}[peer.e2e4]\n"),
+            "etc/gateway.toml:10: peer: found e2e4, expected other chains: that is chain.id",
+        ),
+        (format!("{LEDGER}[identity\n"), "etc/gateway.toml:10: unclosed table, expected `]`"),
+        (
+            format!("{LEDGER}[listen]\nsubmission = \"0.0.0.0:7334\"\n"),
+            "etc/gateway.toml:11: listen.submission: 0.0.0.0:7334 is not on loopback, expected \
+             listen.token (a file) beside it",
+        ),
+        (
+            LEDGER.replace("\"ledger\"\n[id", "\"ledger\"\nblock_interval = \"5\"\n[id"),
+            "etc/gateway.toml:6: chain.ledger.block_interval: found \"5\", expected a duration \
+             such as \"500ms\", \"10s\", \"5m\" or \"24h\"",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(refusal(&text), expected);
+    }
+}
+
+#[test]
+fn a_peer_is_anchored_completely_or_not_at_all() {
+    let peer = |body: &str| {
+        parse(&format!("{LEDGER}[peer.b1c2]\n{body}\n"))
+            .map(|config| config.peers.into_values().next().unwrap())
+            .map_err(|error| (error.key.unwrap(), error.what))
+    };
+    let whole = peer(&format!(
+        "keys = [\"{KEY}\"]\ngenesis = \"00112233aabbccdd\"\nfamily = \"ledger\"\n\
+         asset = \"e2e4/coin\"\nvalue_max = \"1000\""
+    ))
+    .unwrap();
+    let anchor = whole.anchor.unwrap();
+    assert_eq!(anchor.outbox, LEDGER_OUTBOX_TEXT.as_bytes());
+    assert_eq!(anchor.keys.threshold(), 1);
+    assert_eq!(whole.value_max.to_string(), "1000");
+    assert_eq!(peer("").unwrap(), Peer::default());
+    assert_eq!(peer("asset = \"e2e4/coin\"\nvalue_max = 7").unwrap().value_max.to_string(), "7");
+
+    let at = |what: &str| ("peer.b1c2".to_owned(), what.to_owned());
+    assert_eq!(
+        peer("value_max = 7").unwrap_err(),
+        at("value_max is 7, expected an asset that it counts in")
+    );
+    assert_eq!(
+        peer("family = \"ledger\"").unwrap_err(),
+        at("found th, genesis, family or outbox without keys, expected keys")
+    );
+    let keys = format!("keys = [\"{KEY}\"]\ngenesis = \"00112233aabbccdd\"\n");
+    assert_eq!(
+        peer(&format!("{keys}family = \"evm\"")).unwrap_err(),
+        at("family is evm, expected outbox beside it")
+    );
+    assert_eq!(
+        peer(&format!("{keys}family = \"evm\"\noutbox = \"0xabcd\"")).unwrap_err(),
+        at("outbox has 2 bytes, expected a contract's 20")
+    );
+    assert_eq!(
+        peer(&format!("{keys}family = \"ledger\"\nth = 2")).unwrap_err(),
+        at("th is 2 of 1 distinct keys, expected 1 to 1 of at most 16")
+    );
+    let (key, what) = peer("keys = [\"short\"]").unwrap_err();
+    assert_eq!(key, "peer.b1c2.keys");
+    assert_eq!(what, "key is not 43 characters of base64url without padding");
+    let (key, what) = peer("value_max = -1").unwrap_err();
+    assert_eq!(key, "peer.b1c2.value_max");
+    assert!(what.starts_with("invalid value: integer `-1`, expected a sum"), "{what}");
+}
+
+#[test]
+fn a_route_names_a_domain_or_gateways() {
+    let route = |body: &str| {
+        parse(&format!("{LEDGER}[route.b1c2]\n{body}\n"))
+            .map(|config| config.routes.into_values().next().unwrap())
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(
+        route("domain = \"village.example\""),
+        Ok(Route::Domain("village.example".parse().unwrap()))
+    );
+    let gateway =
+        format!("{{ host = \"gw1.village.example\", spki = [\"{KEY}\"], address = \"::1\" }}");
+    let Route::Gateways(gateways) = route(&format!("gateways = [{gateway}]")).unwrap() else {
+        panic!("expected gateways")
+    };
+    assert_eq!(gateways[0].port, 7333);
+    let literal = distpos_resolver::Host::Address("::1".parse().unwrap());
+    assert_eq!(gateways[0].to_try().host, literal);
+    assert_eq!(
+        route("domain = \"10.0.0.1\"").unwrap_err(),
+        "etc/gateway.toml:11: route.b1c2.domain: found \"10.0.0.1\", expected a host name such as \
+         gw1.village.example"
+    );
+    assert_eq!(
+        route("").unwrap_err(),
+        "etc/gateway.toml:10: route.b1c2: found neither domain nor gateways, expected one of them"
+    );
+    assert_eq!(
+        route("gateways = [{ host = \"a\", spki = [] }]").unwrap_err(),
+        "etc/gateway.toml:10: route.b1c2: gateway a has 0 spki pins, expected 1 or 2"
+    );
+    assert_eq!(
+        route("gateways = [{ host = \"a\", spki = [\"x\"] }]").unwrap_err(),
+        "etc/gateway.toml:11: route.b1c2.gateways.spki: key is not 43 characters of base64url \
+         without padding"
+    );
+}
+
+#[test]
+fn warnings_say_what_will_surprise() {
+    let text = format!("{LEDGER}[peer.b1c2]\n[trust]\nkeys = \"pinned\"\n");
+    let warnings = check::warnings(&parse(&text).unwrap());
+    assert_eq!(
+        warnings,
+        [
+            "resolver.roots is empty and there is no route: no other chain can be found",
+            "trust.keys is below dnssec: whoever controls DNS can speak for a chain",
+            "peer.b1c2.value_max is 0: every message with value from b1c2 is refused (5.2.2)",
+            "chain.ledger.float is 0: nothing can be paid out before something came in",
+        ]
+    );
+}
+
+const LEDGER_OUTBOX_TEXT: &str = "ledger";

@@ -1,0 +1,161 @@
+//! Values that TOML has no type for: proto's types, durations, sizes, hex, sums of money.
+
+use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
+
+use distpos_proto::amount::Amount;
+use serde::{Deserialize, Deserializer, de};
+
+/// A value that is read from its text form, so that an error points at that very text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Text<T>(T);
+
+impl<'de, T> Deserialize<'de> for Text<T>
+where
+    T: FromStr,
+    T::Err: fmt::Display,
+{
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(input)?;
+        text.parse().map(Text).map_err(de::Error::custom)
+    }
+}
+
+/// Reads one value from its text.
+pub(crate) fn one<'de, D, T>(input: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr,
+    T::Err: fmt::Display,
+{
+    Text::deserialize(input).map(|Text(value)| value)
+}
+
+/// Reads a value that may be absent.
+pub(super) fn optional<'de, D, T>(input: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr,
+    T::Err: fmt::Display,
+{
+    one(input).map(Some)
+}
+
+/// Reads an array of texts.
+pub(crate) fn list<'de, D, T>(input: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr,
+    T::Err: fmt::Display,
+{
+    let texts = Vec::<Text<T>>::deserialize(input)?;
+    Ok(texts.into_iter().map(|Text(value)| value).collect())
+}
+
+/// Reads a table whose keys are read from their text.
+pub(super) fn map<'de, D, K, V>(input: D) -> Result<BTreeMap<K, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: FromStr + Ord,
+    K::Err: fmt::Display,
+    V: Deserialize<'de>,
+{
+    let texts = BTreeMap::<Text<K>, V>::deserialize(input)?;
+    Ok(texts.into_iter().map(|(Text(key), value)| (key, value)).collect())
+}
+
+/// Reads `"500ms"`, `"10s"`, `"5m"`, `"24h"` or `"7d"`.
+pub(super) fn duration<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(input)?;
+    parse_duration(&text).map_err(de::Error::custom)
+}
+
+/// A sum in the smallest unit: a text of decimal digits, or a whole number where TOML can hold it.
+pub(super) fn amount<'de, D: Deserializer<'de>>(input: D) -> Result<Amount, D::Error> {
+    struct Sum;
+    impl de::Visitor<'_> for Sum {
+        type Value = Amount;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a sum in the smallest unit, such as \"1000000000000000000\"")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Amount, E> {
+            text.parse().map_err(E::custom)
+        }
+
+        fn visit_i64<E: de::Error>(self, number: i64) -> Result<Amount, E> {
+            u64::try_from(number)
+                .map(Amount::from)
+                .map_err(|_| E::invalid_value(de::Unexpected::Signed(number), &self))
+        }
+
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<Amount, E> {
+            Ok(Amount::from(number))
+        }
+    }
+    input.deserialize_any(Sum)
+}
+
+/// Bytes in hex, with or without `0x` in front, upper and lower case.
+///
+/// # Errors
+/// Says what was found and what was expected.
+pub fn parse_hex(text: &str) -> Result<Vec<u8>, String> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    data_encoding::HEXLOWER_PERMISSIVE
+        .decode(digits.as_bytes())
+        .map_err(|_| format!("found {:?}, expected pairs of hex digits", shortened(text)))
+}
+
+/// A duration with its unit.
+///
+/// # Errors
+/// Says what was found and what was expected.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    const UNITS: [(&str, u64); 5] =
+        [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+    in_units(text, &UNITS).map(Duration::from_millis).ok_or_else(|| {
+        let found = shortened(text);
+        format!(
+            "found {found:?}, expected a duration such as \"500ms\", \"10s\", \"5m\" or \"24h\""
+        )
+    })
+}
+
+/// A whole number and one of the units.
+fn in_units(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let at = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(at);
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
+    number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_needs_its_unit() {
+        assert_eq!(parse_duration("0s"), Ok(Duration::ZERO));
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(parse_duration("24h"), parse_duration("1d"));
+        for wrong in ["", "10", "s", "10 s", "1.5s", "-1s", "10sec", "99999999999999999999s"] {
+            let error = parse_duration(wrong).unwrap_err();
+            assert!(error.starts_with(&format!("found {wrong:?}, expected a duration")), "{error}");
+        }
+        assert!(parse_duration(&format!("{}d", u64::MAX)).is_err(), "must not overflow");
+    }
+
+    #[test]
+    fn hex_may_have_its_0x_but_not_half_a_byte() {
+        assert_eq!(parse_hex("0xAb01"), Ok(vec![0xab, 1]));
+        assert_eq!(parse_hex("ab01"), Ok(vec![0xab, 1]));
+        assert!(parse_hex("abc").is_err());
+        assert!(parse_hex("0xzz").is_err());
+    }
+}
