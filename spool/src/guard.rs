@@ -7,7 +7,7 @@ use distpos_proto::{
     chain::{ChainId, Height},
     code::{Code, Reply},
     message::MessageId,
-    receipt::{Call, Outcome},
+    receipt::{Call, EndingKind, Outcome},
     time::UnixMillis,
 };
 
@@ -24,8 +24,11 @@ use crate::{
 pub struct End {
     /// The other chain.
     pub peer: ChainId,
-    /// Delivered or refused.
-    pub outcome: Outcome,
+    /// Delivered or refused, by the guard here or by the receipt from there; none for an outbound
+    /// message that the outbox closed or refunded on a receipt which a sibling gateway got.
+    pub outcome: Option<Outcome>,
+    /// Outbound: what the outbox has finally done, once it has.
+    pub settled: Option<EndingKind>,
     /// When it was noted here.
     pub at: UnixMillis,
     /// The states it has been in here.
@@ -43,7 +46,7 @@ impl Tx<'_> {
     pub fn ended(&self, direction: Direction, id: &MessageId) -> Result<Option<End>, SpoolError> {
         let table = Table::Ended(direction);
         let bytes = self.get(table, &id.0)?;
-        bytes.map(|bytes| row::read(table, &bytes, 4, read)).transpose()
+        bytes.map(|bytes| row::read(table, &bytes, 5, read)).transpose()
     }
 
     /// Notes how a message ended, in place of what was noted before: until it is final on its
@@ -58,9 +61,17 @@ impl Tx<'_> {
         end: &End,
     ) -> Result<(), SpoolError> {
         self.unset_ended(direction, id)?;
-        let value = row::write(4, |out| {
+        let value = row::write(5, |out| {
             out.bytes(&row::chain_key(end.peer));
-            write_outcome(&end.outcome, out);
+            match &end.outcome {
+                None => _ = out.array(0),
+                Some(outcome) => write_outcome(outcome, out),
+            }
+            out.uint(match end.settled {
+                None => 0,
+                Some(EndingKind::Close) => 1,
+                Some(EndingKind::Refund) => 2,
+            });
             out.uint(end.at.0);
             row::write_history(&end.history, out);
         });
@@ -118,6 +129,12 @@ fn read(input: &mut Reader<'_>) -> Result<End, CborError> {
     Ok(End {
         peer: row::read_chain(input)?,
         outcome: read_outcome(input)?,
+        settled: match input.uint("settled")? {
+            0 => None,
+            1 => Some(EndingKind::Close),
+            2 => Some(EndingKind::Refund),
+            _ => return Err(CborError { field: "settled", expected: "0, 1 or 2" }),
+        },
         at: UnixMillis(input.uint("at")?),
         history: row::read_history(input)?,
     })
@@ -138,8 +155,11 @@ fn write_outcome(outcome: &Outcome, out: &mut Writer) {
     }
 }
 
-fn read_outcome(input: &mut Reader<'_>) -> Result<Outcome, CborError> {
+fn read_outcome(input: &mut Reader<'_>) -> Result<Option<Outcome>, CborError> {
     let length = input.array("outcome", 4)?;
+    if length == 0 {
+        return Ok(None);
+    }
     match (input.uint("outcome")?, length) {
         (0, 4) => {
             let height = Height(input.uint("height")?);
@@ -150,12 +170,13 @@ fn read_outcome(input: &mut Reader<'_>) -> Result<Outcome, CborError> {
                 2 => Call::Failed,
                 _ => return Err(CborError { field: "call", expected: "0, 1 or 2" }),
             };
-            Ok(Outcome::Delivered { height, transaction, call })
+            Ok(Some(Outcome::Delivered { height, transaction, call }))
         }
         (1, 3) => {
             let code = input.text("code", 11)?.parse::<Code>();
             let code = code.map_err(|_| CborError { field: "code", expected: "a reply code" })?;
-            Ok(Outcome::Refused { code, text: input.text("text", Reply::TEXT_MAX)?.to_owned() })
+            let text = input.text("text", Reply::TEXT_MAX)?.to_owned();
+            Ok(Some(Outcome::Refused { code, text }))
         }
         _ => Err(CborError { field: "outcome", expected: "delivered or refused" }),
     }

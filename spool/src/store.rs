@@ -43,11 +43,13 @@ pub(crate) enum Table {
     Books,
     /// chain -> when it was first known or sent to.
     Seen,
+    /// message id -> what was reserved for it in a book.
+    Reserved,
 }
 
 impl Table {
     /// How many tables there are.
-    pub(crate) const COUNT: usize = 23;
+    pub(crate) const COUNT: usize = 24;
 
     /// Every table, in the order of [`Table::index`].
     pub(crate) const ALL: [Self; Self::COUNT] = {
@@ -76,6 +78,7 @@ impl Table {
             Self::Frozen,
             Self::Books,
             Self::Seen,
+            Self::Reserved,
         ]
     };
 
@@ -101,6 +104,7 @@ impl Table {
             Self::Frozen => 20,
             Self::Books => 21,
             Self::Seen => 22,
+            Self::Reserved => 23,
         }
     }
 
@@ -130,6 +134,7 @@ impl Table {
             "frozen",
             "books",
             "seen",
+            "reserved",
         ];
         NAMES[self.index()]
     }

@@ -60,7 +60,8 @@ fn filled() -> tempfile::TempDir {
     };
     let end = End {
         peer: chain("b2"),
-        outcome: Outcome::Refused { code: Code::EXPIRED, text: String::new() },
+        outcome: Some(Outcome::Refused { code: Code::EXPIRED, text: String::new() }),
+        settled: None,
         at: UnixMillis(1),
         history: vec![],
     };

@@ -8,7 +8,7 @@ use distpos_proto::{
     light::Known,
     message::Asset,
     policy::Book,
-    receipt::{Call, Outcome},
+    receipt::{Call, EndingKind, Outcome},
     time::{UnixMillis, UnixSeconds},
 };
 use distpos_spool::{Cursor, End, KNOWN_HEADERS_MAX, SpoolError, State};
@@ -149,23 +149,27 @@ fn an_end_is_noted_and_taken_back() {
         let end = |outcome| End {
             peer: chain("b2"),
             outcome,
+            settled: None,
             at: UnixMillis(70),
             history: vec![(State::Claimed, UnixMillis(1)), (State::Ended, UnixMillis(60))],
         };
-        let there = end(Outcome::Delivered {
+        let there = end(Some(Outcome::Delivered {
             height: Height(8),
             transaction: vec![1, 2],
             call: Call::Failed,
-        });
-        let void = end(Outcome::Refused { code: Code::EXPIRED, text: "too late".into() });
-        let (there_copy, void_copy) = (there.clone(), void.clone());
+        }));
+        let void = end(Some(Outcome::Refused { code: Code::EXPIRED, text: "too late".into() }));
+        let closed = End { settled: Some(EndingKind::Close), ..end(None) };
+        let (there_copy, void_copy, closed_copy) = (there.clone(), void.clone(), closed.clone());
         transact(&spool, move |tx| {
             tx.set_ended(Inbound, &delivered, &there_copy)?;
+            tx.set_ended(Outbound, &delivered, &closed_copy)?;
             tx.set_ended(Inbound, &refused, &void_copy)
         })
         .unwrap();
         assert_eq!(read(&spool, |tx| tx.ended(Inbound, &delivered)), Ok(Some(there)));
         assert_eq!(read(&spool, |tx| tx.ended(Inbound, &refused)), Ok(Some(void)));
+        assert_eq!(read(&spool, |tx| tx.ended(Outbound, &delivered)), Ok(Some(closed)));
         assert_eq!(read(&spool, |tx| tx.ended(Outbound, &refused)), Ok(None));
         transact(&spool, move |tx| tx.unset_ended(Inbound, &delivered)).unwrap();
         assert_eq!(read(&spool, |tx| tx.ended(Inbound, &delivered)), Ok(None));
@@ -178,7 +182,8 @@ fn the_oldest_ends_are_forgotten_first() {
         let id = |sequence| message("b2", "a1", sequence, 0).id();
         let end = |at| End {
             peer: chain("b2"),
-            outcome: Outcome::Refused { code: Code::EXPIRED, text: String::new() },
+            outcome: Some(Outcome::Refused { code: Code::EXPIRED, text: String::new() }),
+            settled: None,
             at: UnixMillis(at),
             history: vec![],
         };
@@ -271,5 +276,22 @@ fn a_chain_is_seen_from_the_first_time_on_and_notes_are_kept_apart() {
         })
         .unwrap();
         assert_eq!(read(&spool, |tx| tx.meta_get("pin/b2")), Ok(None));
+    }
+}
+
+#[test]
+fn what_is_reserved_for_a_message_is_given_back_once() {
+    for (spool, _directory) in engines() {
+        let id = message("b2", "a1", 1, 0).id();
+        let asset: Asset = "b2/coin".parse().unwrap();
+        let kept = asset.clone();
+        transact(&spool, move |tx| {
+            tx.put_reserved(&id, chain("b2"), &kept, Amount::from(7u64));
+            Ok(())
+        })
+        .unwrap();
+        let taken = || transact(&spool, move |tx| tx.take_reserved(&id)).unwrap();
+        assert_eq!(taken(), Some((chain("b2"), asset, Amount::from(7u64))));
+        assert_eq!(taken(), None);
     }
 }
