@@ -1,6 +1,7 @@
 //! The DistPOS relay daemon and its commands.
 
 pub mod chain;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod contact;

@@ -104,8 +104,8 @@ impl StaticAnchor {
     }
 }
 
-/// The outbox of every embedded ledger, as its messages name it.
-pub const LEDGER_OUTBOX: &[u8] = b"ledger";
+/// The ledger's outbox: its escrow, named by these bytes in every message.
+pub const LEDGER_OUTBOX: &[u8] = crate::chain::ledger::OUTBOX;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

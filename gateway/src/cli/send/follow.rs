@@ -69,7 +69,9 @@ pub(super) async fn to_the_end(
                 Some(failure) => Err(failure),
                 None => {
                     if tell {
-                        eprintln!("distpos-send: still under way; ask again: distpos-send status {id}");
+                        eprintln!(
+                            "distpos-send: still under way; ask again: distpos-send status {id}"
+                        );
                     }
                     Ok(followed)
                 }
