@@ -1,5 +1,7 @@
 //! The EVM chain's stories: a real node (anvil on the PATH), the committed contracts.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as the tests do")]
+
 #[path = "evm/world.rs"]
 mod world;
 

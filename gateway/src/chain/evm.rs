@@ -1,7 +1,7 @@
 //! An EVM chain through the JSON-RPC of an unmodified node, and the contract `Distpos` on it.
 //!
 //! The node is the operator's own and is believed what only it can know, such as which block is
-//! final. What goes out as evidence is recomputed first ([`prove`]): a wrong promise would cost this
+//! final. What goes out as evidence is recomputed first (`prove`): a wrong promise would cost this
 //! gateway its standing. Answers that do not fit are [`ChainError::Garbage`], never a verdict on a
 //! message.
 

@@ -327,3 +327,36 @@ async fn a_users_transaction_is_passed_on_or_refused_for_good() {
         assert!(matches!(error, ChainError::Refused(_)) && !error.is_temporary(), "{error}");
     }
 }
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn two_gateways_that_race_deliver_once() {
+    let world = World::start().await;
+    let owner = key(super::world::OWNER);
+    world.owner.set_gateway(world.deployed.contract, owner.address(), true).await.unwrap();
+    let second = config(&world.node, &world.deployed);
+    let second = distpos_gateway::chain::evm::Evm::open(second, owner).await.unwrap();
+    let to = local(wallet(0xaa));
+    let messages: Vec<_> =
+        (1..=3).map(|n| message(world.foreign.payment(n, &to, amount(1)))).collect();
+    let batch = || {
+        let admitted = messages.iter().map(|message| world.foreign.admitted(message));
+        Submission::Deliver(admitted.collect())
+    };
+    // Both are in the pool, and so estimated, before either is in a block.
+    world.node.rpc("evm_setAutomine", &json!([false]));
+    let mined = async {
+        let both = || world.node.rpc("txpool_status", &json!([]))["pending"] == json!("0x2");
+        while !both() {
+            tokio::task::yield_now().await;
+        }
+        world.node.rpc("evm_mine", &json!([]));
+    };
+    let (first, second, ()) =
+        tokio::join!(world.evm.submit(batch()), second.submit(batch()), mined);
+    assert_eq!((first.unwrap().refused, second.unwrap().refused), (Vec::new(), Vec::new()));
+    assert_eq!(world.node.balance(wallet(0xaa)), U256::from(3));
+    let (_, events, _) = world.all().await;
+    let ids: Vec<_> = events.iter().map(|event| delivered(event).0).collect();
+    assert_eq!(ids, messages.iter().map(Message::id).collect::<Vec<_>>());
+}

@@ -1,5 +1,8 @@
 use alloy_primitives::{U256, keccak256};
-use distpos_gateway::chain::{ChainError, Cursor, LocalChain, Watched, evm::UserCall};
+use distpos_gateway::chain::{
+    ChainError, Cursor, LocalChain, Watched,
+    evm::{Evm, EvmConfig, Finality, UserCall},
+};
 use distpos_proto::{
     amount::Amount,
     chain::GenesisTag,
@@ -7,7 +10,9 @@ use distpos_proto::{
 };
 use serde_json::json;
 
-use super::world::{GATEWAY, PEER_TAG, USER, World, amount, call_to, chain, ether, key, local};
+use super::world::{
+    GATEWAY, PEER_TAG, USER, World, amount, call_to, chain, config, ether, key, local,
+};
 
 /// Shapes around every border of CBOR's heads, and at the limits.
 fn shapes(now: u64) -> Vec<UserCall> {
@@ -152,6 +157,29 @@ async fn only_final_blocks_are_seen_and_a_reorganisation_before_that_is_not() {
     let other = Cursor { block: distpos_proto::chain::BlockHash([3; 32]), ..cursor };
     let error = world.evm.watch(Some(other)).await.unwrap_err();
     assert!(matches!(error, ChainError::OtherChain(_)), "{error}");
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn where_the_node_knows_no_finality_blocks_are_counted() {
+    let world = World::start().await;
+    let config =
+        EvmConfig { finality: Finality::Confirmations(3), ..config(&world.node, &world.deployed) };
+    let evm = Evm::open(config, key(GATEWAY)).await.unwrap();
+    let id = world.send(&call_to("b1c2", "alice")).await;
+    let height = |block: &serde_json::Value| {
+        u64::from_str_radix(block.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+    };
+    let latest = height(&world.node.rpc("eth_blockNumber", &json!([])));
+    assert_eq!(evm.head().await.unwrap().height.0, latest - 3);
+    let before = evm.watch(None).await.unwrap();
+    assert!(before.blocks.is_empty());
+    // Waits for the third block after it, which comes while it waits.
+    let mined = async { world.node.rpc("anvil_mine", &json!(["0x3"])) };
+    let (after, _) = tokio::join!(evm.watch(Some(before.cursor)), mined);
+    let after = after.unwrap();
+    assert_eq!(after.cursor.height.0, latest);
+    assert_eq!(after.blocks[0].outgoing[0].id(), id);
 }
 
 #[tokio::test]
