@@ -67,9 +67,8 @@ fn say_json(value: &impl serde::Serialize) -> Result<(), Failure> {
 /// Makes an EVM account's key in a new file that only its owner may read.
 fn new_evm_key(file: &std::path::Path) -> Result<crate::chain::evm::EvmKey, Failure> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
-    let failed = |error: std::io::Error| {
-        Failure::configuration(format_args!("{}: {error}", file.display()))
-    };
+    let failed =
+        |error: std::io::Error| Failure::configuration(format_args!("{}: {error}", file.display()));
     let mut seed = zeroize::Zeroizing::new([0; 32]);
     let key = loop {
         getrandom::fill(seed.as_mut_slice()).map_err(|e| Failure::of(Exit::Internal, e))?;

@@ -7,8 +7,9 @@ pub(super) fn parse(text: &str, evm: bool) -> Result<Amount, String> {
     let units: &[(&str, usize)] = if evm { &[("eth", 18), ("gwei", 9), ("wei", 0)] } else { &[] };
     for (unit, places) in units {
         if let Some(number) = text.strip_suffix(unit) {
-            return scaled(number.trim_end(), *places)
-                .ok_or_else(|| format!("amount is {text:?}, expected up to {places} decimal places"));
+            return scaled(number.trim_end(), *places).ok_or_else(|| {
+                format!("amount is {text:?}, expected up to {places} decimal places")
+            });
         }
     }
     text.parse().map_err(|_| match evm {
@@ -43,7 +44,8 @@ mod tests {
         assert_eq!(evm("20gwei").unwrap(), "20000000000");
         assert_eq!(evm("7 wei").unwrap(), "7");
         assert_eq!(evm("7").unwrap(), "7");
-        for wrong in ["1.5", "1.5wei", "0.0000000000000000001eth", ".5eth", "1.eth", "-1eth", "eth"] {
+        for wrong in ["1.5", "1.5wei", "0.0000000000000000001eth", ".5eth", "1.eth", "-1eth", "eth"]
+        {
             assert!(evm(wrong).is_err(), "{wrong}");
         }
         assert!(evm(&format!("1{}eth", "0".repeat(77))).is_err(), "2^256 and more");

@@ -195,7 +195,9 @@ async fn send(arguments: SendArguments) -> Result<Exit, Failure> {
     let sent = match chain.family.as_str() {
         "ledger" => ledger::send(&client, &chain, &arguments, order).await?,
         "evm" => evm::send(&chain, &arguments, order).await?,
-        other => return Err(Failure::of(Exit::Unavailable, format_args!("chain of family {other}"))),
+        other => {
+            return Err(Failure::of(Exit::Unavailable, format_args!("chain of family {other}")));
+        }
     };
     let json = arguments.at.json;
     match (sent.id, arguments.wait) {

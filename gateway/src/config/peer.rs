@@ -105,7 +105,7 @@ impl StaticAnchor {
 }
 
 /// The outbox of every embedded ledger, as its messages name it.
-pub const LEDGER_OUTBOX: &[u8] = b"ledger";
+pub const LEDGER_OUTBOX: &[u8] = crate::chain::ledger::OUTBOX;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -93,7 +93,8 @@ impl Findings {
             && !node.authorities.is_empty()
             && !node.authorities.contains(&own)
         {
-            let what = format!("does not hold this gateway's own chain key {own}: it cannot make blocks");
+            let what =
+                format!("does not hold this gateway's own chain key {own}: it cannot make blocks");
             self.problem("chain.ledger.authorities", what);
         }
     }

@@ -60,9 +60,7 @@ pub(super) fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
     };
     say("")?;
     published.print()?;
-    say(
-        "\nWords in capitals are known once the gateway is configured:\n\
-         distpos-gateway records --config FILE --host HOST prints these lines with them.",
-    )?;
+    say("\nWords in capitals are known once the gateway is configured:\n\
+         distpos-gateway records --config FILE --host HOST prints these lines with them.")?;
     Ok(Exit::Done)
 }

@@ -61,10 +61,7 @@ pub(super) fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
         family: config.chain.proof.to_string(),
         genesis: genesis.to_string(),
         outbox: outbox_of(&config.chain.node),
-        selector: arguments
-            .selector
-            .as_ref()
-            .map_or_else(selector_of_today, ToString::to_string),
+        selector: arguments.selector.as_ref().map_or_else(selector_of_today, ToString::to_string),
     };
     published.print()?;
     Ok(Exit::Done)

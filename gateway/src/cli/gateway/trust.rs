@@ -119,7 +119,9 @@ fn pin(arguments: &PinArguments) -> Result<Exit, Failure> {
     trust.pin(pin).map_err(|error| Failure::new(Exit::Configuration, error))?;
     match arguments.json {
         true => say_json(&view)?,
-        false => say(format_args!("pinned {chain}; a running gateway reads it when it is restarted"))?,
+        false => {
+            say(format_args!("pinned {chain}; a running gateway reads it when it is restarted"))?
+        }
     }
     Ok(Exit::Done)
 }
@@ -148,7 +150,9 @@ fn trusted(route: &Route, outbox: Option<&str>) -> Result<Trusted, Failure> {
         .ok_or_else(|| unusable("publishes no policy, so its keys can only be configured"))?;
     let family = policy.family;
     let outbox = match outbox {
-        Some(text) => parse_hex(text).map_err(|what| Failure::usage(format_args!("--outbox: {what}")))?,
+        Some(text) => {
+            parse_hex(text).map_err(|what| Failure::usage(format_args!("--outbox: {what}")))?
+        }
         None if family == Family::Ledger => LEDGER_OUTBOX.into(),
         None => {
             let what = format!("--outbox is missing: {chain} is verified as {family}");

@@ -25,9 +25,9 @@ pub(super) fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
         AddressInput::At(address) => (Some(address.chain()), address.local()),
     };
     let form = form(local);
-    let records = chain.zip(arguments.root.as_ref()).map(|(chain, root)| {
-        distpos_proto::record::Anchor::under(chain, root).gateways()
-    });
+    let records = chain
+        .zip(arguments.root.as_ref())
+        .map(|(chain, root)| distpos_proto::record::Anchor::under(chain, root).gateways());
     if arguments.json {
         say_json(&json!({
             "chain": chain.map(|chain| chain.to_string()),

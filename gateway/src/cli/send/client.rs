@@ -88,7 +88,10 @@ impl Client {
     }
 
     fn odd(&self, what: &str) -> Failure {
-        Failure::temporary(format_args!("gateway at {}: answer is not one of a gateway: {what}", self.base))
+        Failure::temporary(format_args!(
+            "gateway at {}: answer is not one of a gateway: {what}",
+            self.base
+        ))
     }
 
     /// A refusal in the gateway's words; its code's class decides whether to try again.

@@ -102,9 +102,9 @@ async fn id_of(client: &Client, transaction: &str) -> Result<MessageId, Failure>
     loop {
         let found = client.by_transaction(transaction).await?.messages;
         if let Some(id) = found.first() {
-            return id.parse().map_err(|error| {
-                Failure::temporary(format_args!("gateway's answer: {error}"))
-            });
+            return id
+                .parse()
+                .map_err(|error| Failure::temporary(format_args!("gateway's answer: {error}")));
         }
         if Instant::now() + EVERY > deadline {
             return Err(Failure::temporary(format_args!(
@@ -121,7 +121,10 @@ pub(super) async fn open(arguments: &OpenArguments) -> Result<Exit, Failure> {
     let client = arguments.at.client()?;
     let chain = client.chain().await?;
     if chain.family != "ledger" {
-        let what = format!("chain {} is of family {}: its accounts need no opening", chain.chain, chain.family);
+        let what = format!(
+            "chain {} is of family {}: its accounts need no opening",
+            chain.chain, chain.family
+        );
         return Err(Failure::of(Exit::Unavailable, what));
     }
     let place = place(&chain, 0)?;
