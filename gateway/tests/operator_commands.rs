@@ -1,4 +1,5 @@
 //! The operator's commands, as real processes: keys, configuration, records, pins.
+#![allow(clippy::unwrap_used, reason = "helpers of tests stop where they fail")]
 
 use std::{
     fs,

@@ -1,5 +1,6 @@
 //! `distpos-send` as a real process, against the submission listener over a real ledger. How the
 //! message fares is played here: that it is sent on is the daemon's story.
+#![allow(clippy::unwrap_used, reason = "helpers of tests stop where they fail")]
 
 use std::{
     net::SocketAddr,
