@@ -1,1 +1,4 @@
-//! Runnable examples of DistPOS; see the `examples/` beside this file.
+//! What the runnable examples share; the examples themselves are in `examples/` beside this folder.
+
+pub mod dns;
+pub mod village;

@@ -1,11 +1,245 @@
-//! The daemon.
+//! The daemon: builds a [`Gateway`] out of a configuration and runs its parts until told to stop.
 
-use crate::config::Config;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-/// Runs the gateway until it is told to stop.
+use anyhow::{Context, bail};
+use distpos_certs::Identity as Keys;
+use distpos_proto::key::KeySet;
+use distpos_resolver::{HickoryLookup, Resolver};
+use distpos_spool::{Direction, Spool, SpoolError};
+use rand::{SeedableRng, rngs::StdRng};
+use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+
+use crate::{
+    chain::ledger::Ledger,
+    clock,
+    config::Config,
+    event::{Event, Events, Log},
+    gateway::{Gateway, Identity},
+    inbound, outbound,
+    peer::{
+        client::{ClientLimits, PeerClient},
+        server::{self, ServerLimits},
+    },
+    service::Service,
+    stop::{self, Stop, Stopper},
+    submit,
+};
+
+mod correspondents;
+mod node;
+mod status;
+
+pub use correspondents::Configured;
+
+/// How long stopping may take: what is under way then is taken up at the next start.
+pub const STOP_TIME_MAX: Duration = Duration::from_millis(4_500);
+
+/// A running gateway.
+pub struct Daemon {
+    /// What its pipelines work with.
+    pub gateway: Arc<Gateway>,
+    /// The embedded chain, if that is what it fronts.
+    pub ledger: Option<Arc<Ledger>>,
+    /// Where it listens for peers.
+    pub peers: SocketAddr,
+    /// Where it listens for users.
+    pub submission: SocketAddr,
+    stopper: Stopper,
+    tasks: JoinSet<anyhow::Result<()>>,
+}
+
+/// Runs the gateway until SIGTERM or SIGINT, then stops it within five seconds.
 ///
 /// # Errors
-/// What stopped it.
+/// What kept it from starting, or stopped it: the configuration, a key file, the spool, the chain.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    anyhow::bail!("this build has no daemon for chain {}", config.chain.id)
+    let stop = stop_signal()?;
+    tokio::pin!(stop);
+    let mut daemon = tokio::select! { biased;
+        () = &mut stop => return Ok(()),
+        daemon = start(config, Arc::new(Log)) => daemon?,
+    };
+    tracing::info!(
+        target: "distpos",
+        "chain {} ready: peers at {}, users at {}",
+        daemon.gateway.facts().chain, daemon.peers, daemon.submission,
+    );
+    tokio::select! { biased;
+        () = &mut stop => {}
+        ended = daemon.tasks.join_next() => {
+            daemon.stop().await;
+            return match ended {
+                Some(Ok(Err(error))) => Err(error),
+                Some(Err(panic)) => Err(panic).context("a task of the gateway failed"),
+                Some(Ok(Ok(()))) | None => bail!("a task of the gateway ended by itself"),
+            };
+        }
+    }
+    tracing::info!(target: "distpos", "stopping");
+    daemon.stop().await;
+    Ok(())
+}
+
+/// Starts the gateway: opens the spool and the chain, binds both listeners, runs both pipelines.
+///
+/// # Errors
+/// What kept it from starting.
+pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Daemon> {
+    let directory = &config.identity.directory;
+    let keys = Keys::load(directory)
+        .with_context(|| format!("identity.directory {}", directory.display()))?;
+    let key_set = key_set(&config, &keys)?;
+    let spool = Spool::open(&config.spool.directory)
+        .with_context(|| format!("spool.directory {}", config.spool.directory.display()))?;
+    let clock = clock::system();
+    let (stopper, stop) = stop::channel();
+    let opened = node::open(&config, &keys, clock.clone(), &events).await?;
+    let resolver = resolver(&config, &clock, &spool)?;
+    let peers = TcpListener::bind(config.listen.peers)
+        .await
+        .with_context(|| format!("listen.peers {}", config.listen.peers))?;
+    let submission = TcpListener::bind(config.listen.submission)
+        .await
+        .with_context(|| format!("listen.submission {}", config.listen.submission))?;
+    let token = match &config.listen.token {
+        Some(file) => Some(crate::config::Token::load(file).context("listen.token")?),
+        None => None,
+    };
+    let gateway = Arc::new(Gateway {
+        clock,
+        random: Mutex::new(Box::new(StdRng::try_from_rng(&mut rand::rngs::SysRng)?)),
+        spool,
+        resolver: Arc::new(resolver),
+        peers: Arc::new(PeerClient::new(keys.tls.clone(), ClientLimits::default())),
+        chain: opened.chain,
+        identity: Identity { pin: keys.tls.pin(), key_set, keys: vec![keys.chain] },
+        correspondents: Arc::new(Configured::new(config)?),
+        events,
+        authenticated: Mutex::default(),
+    });
+    let mut daemon = Daemon {
+        ledger: opened.ledger,
+        peers: peers.local_addr()?,
+        submission: submission.local_addr()?,
+        gateway,
+        stopper,
+        tasks: JoinSet::new(),
+    };
+    daemon.spawn(&stop, keys.tls, peers, submission, token);
+    Ok(daemon)
+}
+
+impl Daemon {
+    fn spawn(
+        &mut self,
+        stop: &Stop,
+        tls: distpos_certs::TlsIdentity,
+        peers: TcpListener,
+        submission: TcpListener,
+        token: Option<crate::config::Token>,
+    ) {
+        let (gateway, stopped) = (self.gateway.clone(), stop.clone());
+        self.tasks.spawn(async move {
+            outbound::run(gateway, stopped).await;
+            Ok(())
+        });
+        let (gateway, stopped) = (self.gateway.clone(), stop.clone());
+        self.tasks.spawn(async move {
+            inbound::run(gateway, stopped).await;
+            Ok(())
+        });
+        let (service, stopped) = (Arc::new(Service(self.gateway.clone())), stop.receiver());
+        self.tasks.spawn(async move {
+            let limits = ServerLimits::default();
+            server::serve(peers, &tls, service, limits, stopped).await.context("peers' listener")
+        });
+        let status = Arc::new(status::FromSpool::new(self.gateway.clone(), self.ledger.clone()));
+        let (chain, stopped) = (self.gateway.chain.clone(), stop.receiver());
+        self.tasks.spawn(async move {
+            let served = submit::serve(submission, chain, status, token, stopped).await;
+            served.context("submission listener")
+        });
+    }
+
+    /// Stops it, within [`STOP_TIME_MAX`]: what is being done is finished if it can be, and what is
+    /// not is in the spool.
+    pub async fn stop(mut self) {
+        self.stopper.stop();
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if timeout(STOP_TIME_MAX, ended).await.is_err() {
+            let what = "stopped with work under way; it is taken up at the next start".to_owned();
+            self.gateway.emit(Event::Alert { what });
+            self.tasks.abort_all();
+        }
+    }
+
+    /// Stops at once, as a crash would: for tests of what a restart takes up.
+    pub fn abort(mut self) {
+        self.tasks.abort_all();
+    }
+}
+
+/// The keys that speak for the own chain: the configured ones, which must hold this gateway's.
+fn key_set(config: &Config, keys: &Keys) -> anyhow::Result<KeySet> {
+    let own = keys.chain.public();
+    let listed = &config.identity.keys;
+    if !listed.is_empty() && !listed.contains(&own) {
+        bail!("identity.keys does not list this gateway's own chain key {own}");
+    }
+    let all = if listed.is_empty() { vec![own] } else { listed.clone() };
+    let set = KeySet::new(all, config.identity.th).context("identity.keys and identity.th")?;
+    if set.threshold() > 1 {
+        bail!(
+            "identity.th is {}, expected 1: this gateway signs with its own key only, and \
+             collecting signatures of sibling gateways is not built yet",
+            set.threshold()
+        );
+    }
+    Ok(set)
+}
+
+fn resolver(
+    config: &Config,
+    clock: &clock::Clock,
+    spool: &Spool,
+) -> anyhow::Result<Resolver<HickoryLookup>> {
+    let lookup = if config.resolver.servers.is_empty() {
+        HickoryLookup::system().context("the system's resolver configuration")?
+    } else {
+        HickoryLookup::new(&config.resolver.servers).context("resolver.servers")?
+    };
+    let random = Box::new(StdRng::try_from_rng(&mut rand::rngs::SysRng)?);
+    let resolver = Resolver::new(lookup, config.resolver_options(), clock.clone(), random);
+    // A chain with messages in the spool is known: that its name is gone is temporary for a day.
+    let known = spool.read(|tx| {
+        let mut known = Vec::new();
+        for direction in Direction::BOTH {
+            known.extend(tx.count(direction)?.into_iter().map(|count| count.0.0));
+        }
+        Ok::<_, SpoolError>(known)
+    })?;
+    for chain in known {
+        if spool.read(|tx| tx.seen(chain))?.is_some() {
+            resolver.remember(chain);
+        }
+    }
+    Ok(resolver)
+}
+
+/// Resolves at SIGTERM or SIGINT.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! { biased;
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

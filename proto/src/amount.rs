@@ -27,6 +27,9 @@ impl Amount {
     /// Nothing.
     pub const ZERO: Self = Self(U256::ZERO);
 
+    /// The most there can be: 2^256 − 1.
+    pub const MAX: Self = Self(U256::MAX);
+
     /// Whether this is nothing.
     #[must_use]
     pub fn is_zero(self) -> bool {

@@ -234,8 +234,8 @@ impl VerifiedReceipt {
     }
 }
 
-/// What the outbox is told of a message's end. Made from a [`VerifiedReceipt`], or for a message
-/// that no gateway ever sent; there is no third way.
+/// What the outbox is told of a message's end. Made from a [`VerifiedReceipt`], for a message that
+/// no gateway ever sent, or from what the gateway's own spool recorded of one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ending {
     id: MessageId,
@@ -258,6 +258,13 @@ impl Ending {
     #[must_use]
     pub fn unroutable(id: MessageId) -> Self {
         Self { id, kind: EndingKind::Refund }
+    }
+
+    /// An end that this gateway's own spool holds: only verified receipts and unroutable messages
+    /// are written there.
+    #[must_use]
+    pub fn recorded(id: MessageId, kind: EndingKind) -> Self {
+        Self { id, kind }
     }
 
     /// The message.

@@ -1,7 +1,8 @@
 //! What gateways say to each other: requests, replies, and every limit.
 //!
-//! Bodies are CBOR maps with integer keys (CDDL in `docs/protocol.md`). Unknown keys in requests
-//! and replies are ignored, so that versions can grow; messages inside are strict.
+//! Bodies are CBOR maps with integer keys in ascending order (CDDL in `docs/protocol.md`). Unknown
+//! keys in requests and replies are ignored, so that versions can grow; messages inside are strict.
+//! Every count and length is checked against its limit here before anything is allocated for it.
 
 use crate::{
     chain::{BlockHash, ChainId, Family, GenesisTag, Height},
@@ -12,6 +13,19 @@ use crate::{
     message::MessageId,
     receipt::{SignedReceipt, Status},
     time::UnixSeconds,
+};
+
+mod batch;
+mod error;
+mod evidence;
+mod fields;
+mod request;
+mod response;
+
+pub use self::{
+    batch::{IncomingBatch, batches, requests},
+    error::WireError,
+    request::RequestKind,
 };
 
 /// The major version in every path, `/distpos/1/…`.
@@ -35,6 +49,19 @@ pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const HEADERS_MAX: usize = 1024;
 /// Most ids in a request for proofs or statuses.
 pub const IDS_MAX: usize = REQUEST_MESSAGES_MAX;
+/// Most receipts in one request; one of the longest, with 16 signatures, fits the body 1,900 times.
+pub const RECEIPTS_MAX: usize = REQUEST_MESSAGES_MAX;
+/// Most hashes in a multiproof for each of its leaves: an index is below 2^32, no path is longer.
+pub const LEAF_HASHES_MAX: usize = 32;
+/// Longest raw header of an EVM block, in bytes: 600 on public networks, about 9,000 where the
+/// extra data holds a hundred validators and their seals.
+pub const EVM_BLOCK_BYTES_MAX: usize = 64 * 1024;
+/// Most nodes of the receipt trie in one proof: 1,024 receipts of one block and the branches above.
+pub const EVM_NODES_MAX: usize = 4096;
+/// Longest node, in bytes: the last one of a path holds a whole receipt.
+pub const EVM_NODE_BYTES_MAX: usize = 1024 * 1024;
+/// Most versions or families in a greeting; both are small numbers of small numbers.
+pub const HELLO_LIST_MAX: usize = 16;
 
 /// Consecutive messages of one source block for one destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,12 +73,15 @@ pub struct Batch {
 }
 
 /// A call. Which chain speaks and which is meant stand beside it, in the HTTP header fields.
+///
+/// What is sent holds [`Batch`]es; what came in ([`Request::from_parts`]) holds
+/// [`IncomingBatch`]es, in which one malformed message does not spoil the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Request {
+pub enum Request<B = Batch> {
     /// `GET /distpos/1/hello`.
     Hello,
     /// `POST /distpos/1/messages`.
-    Messages(Vec<Batch>),
+    Messages(Vec<B>),
     /// `POST /distpos/1/proofs`: evidence of the wanted family for these ids.
     Proofs {
         /// Which evidence the asker can judge.

@@ -276,6 +276,3 @@ fn failed_key(chain: ChainId, gateway: &Gateway) -> (ChainId, Host, u16) {
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-#[cfg(test)]
-mod tests;

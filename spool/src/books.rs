@@ -4,7 +4,7 @@ use distpos_proto::{
     amount::Amount,
     cbor::{CborError, Reader},
     chain::ChainId,
-    message::Asset,
+    message::{Asset, MessageId},
     policy::Book,
 };
 
@@ -47,6 +47,38 @@ impl Tx<'_> {
                 Ok((chain, asset, read_book(value)?))
             })
             .collect()
+    }
+
+    /// Notes that a sum is part of a pair's `pending_in` for this message.
+    pub fn put_reserved(&mut self, id: &MessageId, chain: ChainId, asset: &Asset, amount: Amount) {
+        let value = row::write(3, |out| {
+            out.bytes(&row::chain_key(chain)).text(asset.as_str());
+            out.bytes(&amount.to_minimal_bytes());
+        });
+        self.set(Table::Reserved, &id.0, value);
+    }
+
+    /// What is reserved for this message, and forgets it; none if nothing is.
+    ///
+    /// # Errors
+    /// [`SpoolError`] if the store cannot be read.
+    pub fn take_reserved(
+        &mut self,
+        id: &MessageId,
+    ) -> Result<Option<(ChainId, Asset, Amount)>, SpoolError> {
+        let Some(bytes) = self.get(Table::Reserved, &id.0)? else { return Ok(None) };
+        let reserved = row::read(Table::Reserved, &bytes, 3, |input| {
+            let chain = row::read_chain(input)?;
+            let asset = input.text("asset", Asset::TEXT_MAX)?;
+            let amount = Amount::from_minimal_bytes(input.bytes("amount", 32)?);
+            Ok((
+                chain,
+                asset.parse().map_err(|_| CborError { field: "asset", expected: "an asset" })?,
+                amount.map_err(|_| CborError { field: "amount", expected: "its shortest form" })?,
+            ))
+        })?;
+        self.unset(Table::Reserved, &id.0);
+        Ok(Some(reserved))
     }
 
     /// Why a chain is frozen; none if it is not.

@@ -7,7 +7,7 @@ use distpos_proto::{
     chain::{ChainId, Height},
     code::{Code, Reply},
     message::MessageId,
-    receipt::{Call, Outcome},
+    receipt::{Call, EndingKind, Outcome},
     time::UnixMillis,
 };
 
@@ -15,7 +15,7 @@ use crate::{
     error::SpoolError,
     queue::{Direction, State},
     row,
-    store::Table,
+    store::{Order, Span, Table},
     transaction::Tx,
 };
 
@@ -24,8 +24,11 @@ use crate::{
 pub struct End {
     /// The other chain.
     pub peer: ChainId,
-    /// Delivered or refused.
-    pub outcome: Outcome,
+    /// Delivered or refused, by the guard here or by the receipt from there; none for an outbound
+    /// message that the outbox closed or refunded on a receipt which a sibling gateway got.
+    pub outcome: Option<Outcome>,
+    /// Outbound: what the outbox has finally done, once it has.
+    pub settled: Option<EndingKind>,
     /// When it was noted here.
     pub at: UnixMillis,
     /// The states it has been in here.
@@ -43,31 +46,95 @@ impl Tx<'_> {
     pub fn ended(&self, direction: Direction, id: &MessageId) -> Result<Option<End>, SpoolError> {
         let table = Table::Ended(direction);
         let bytes = self.get(table, &id.0)?;
-        bytes.map(|bytes| row::read(table, &bytes, 4, read)).transpose()
+        bytes.map(|bytes| row::read(table, &bytes, 5, read)).transpose()
     }
 
     /// Notes how a message ended, in place of what was noted before: until it is final on its
     /// chain, a reorganisation may end it in another block.
-    pub fn set_ended(&mut self, direction: Direction, id: &MessageId, end: &End) {
-        let value = row::write(4, |out| {
+    ///
+    /// # Errors
+    /// [`SpoolError`] if the store cannot be read.
+    pub fn set_ended(
+        &mut self,
+        direction: Direction,
+        id: &MessageId,
+        end: &End,
+    ) -> Result<(), SpoolError> {
+        self.unset_ended(direction, id)?;
+        let value = row::write(5, |out| {
             out.bytes(&row::chain_key(end.peer));
-            write_outcome(&end.outcome, out);
+            match &end.outcome {
+                None => _ = out.array(0),
+                Some(outcome) => write_outcome(outcome, out),
+            }
+            out.uint(match end.settled {
+                None => 0,
+                Some(EndingKind::Close) => 1,
+                Some(EndingKind::Refund) => 2,
+            });
             out.uint(end.at.0);
             row::write_history(&end.history, out);
         });
         self.set(Table::Ended(direction), &id.0, value);
+        self.set(Table::EndedAt(direction), &at_key(end.at, id), Vec::new());
+        Ok(())
     }
 
     /// Forgets how a message ended: its block is gone.
-    pub fn unset_ended(&mut self, direction: Direction, id: &MessageId) {
-        self.unset(Table::Ended(direction), &id.0);
+    ///
+    /// # Errors
+    /// [`SpoolError`] if the store cannot be read.
+    pub fn unset_ended(&mut self, direction: Direction, id: &MessageId) -> Result<(), SpoolError> {
+        if let Some(end) = self.ended(direction, id)? {
+            self.unset(Table::Ended(direction), &id.0);
+            self.unset(Table::EndedAt(direction), &at_key(end.at, id));
+        }
+        Ok(())
     }
+
+    /// Forgets the oldest ends that were noted before `before`, at most `limit` of them, and says
+    /// how many. The chain's guard still knows them; the caller chooses a time after which nobody
+    /// asks for their receipts any more.
+    ///
+    /// # Errors
+    /// [`SpoolError`] if the store cannot be read.
+    pub fn prune_ended(
+        &mut self,
+        direction: Direction,
+        before: UnixMillis,
+        limit: usize,
+    ) -> Result<usize, SpoolError> {
+        let Some(last) = before.0.checked_sub(1) else { return Ok(0) };
+        let table = Table::EndedAt(direction);
+        let span = Span::through(&[], &last.to_be_bytes());
+        let old = self.rows(table, &span, Order::Ascending, limit)?;
+        for (key, _) in &old {
+            let id = key.get(8..).filter(|id| id.len() == 32);
+            let id = id.ok_or_else(|| row::corrupt(table, "a key is no time and message id"))?;
+            self.unset(Table::Ended(direction), id);
+            self.unset(table, key);
+        }
+        Ok(old.len())
+    }
+}
+
+fn at_key(at: UnixMillis, id: &MessageId) -> [u8; 40] {
+    let mut key = [0; 40];
+    key[..8].copy_from_slice(&at.0.to_be_bytes());
+    key[8..].copy_from_slice(&id.0);
+    key
 }
 
 fn read(input: &mut Reader<'_>) -> Result<End, CborError> {
     Ok(End {
         peer: row::read_chain(input)?,
         outcome: read_outcome(input)?,
+        settled: match input.uint("settled")? {
+            0 => None,
+            1 => Some(EndingKind::Close),
+            2 => Some(EndingKind::Refund),
+            _ => return Err(CborError { field: "settled", expected: "0, 1 or 2" }),
+        },
         at: UnixMillis(input.uint("at")?),
         history: row::read_history(input)?,
     })
@@ -88,8 +155,11 @@ fn write_outcome(outcome: &Outcome, out: &mut Writer) {
     }
 }
 
-fn read_outcome(input: &mut Reader<'_>) -> Result<Outcome, CborError> {
+fn read_outcome(input: &mut Reader<'_>) -> Result<Option<Outcome>, CborError> {
     let length = input.array("outcome", 4)?;
+    if length == 0 {
+        return Ok(None);
+    }
     match (input.uint("outcome")?, length) {
         (0, 4) => {
             let height = Height(input.uint("height")?);
@@ -100,12 +170,13 @@ fn read_outcome(input: &mut Reader<'_>) -> Result<Outcome, CborError> {
                 2 => Call::Failed,
                 _ => return Err(CborError { field: "call", expected: "0, 1 or 2" }),
             };
-            Ok(Outcome::Delivered { height, transaction, call })
+            Ok(Some(Outcome::Delivered { height, transaction, call }))
         }
         (1, 3) => {
             let code = input.text("code", 11)?.parse::<Code>();
             let code = code.map_err(|_| CborError { field: "code", expected: "a reply code" })?;
-            Ok(Outcome::Refused { code, text: input.text("text", Reply::TEXT_MAX)?.to_owned() })
+            let text = input.text("text", Reply::TEXT_MAX)?.to_owned();
+            Ok(Some(Outcome::Refused { code, text }))
         }
         _ => Err(CborError { field: "outcome", expected: "delivered or refused" }),
     }

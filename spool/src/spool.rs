@@ -229,3 +229,78 @@ impl Drop for Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::store::Snapshot;
+
+    /// A disk that can be told to fail.
+    struct Failing {
+        memory: Memory,
+        fails: Arc<AtomicBool>,
+    }
+
+    impl Store for Failing {
+        fn snapshot(&self) -> Result<Box<dyn Snapshot>, SpoolError> {
+            self.memory.snapshot()
+        }
+
+        fn commit(&self, changes: &Changes) -> Result<(), SpoolError> {
+            if self.fails.load(Ordering::SeqCst) {
+                return Err(SpoolError::Flush("no".into()));
+            }
+            self.memory.commit(changes)
+        }
+
+        fn space(&self) -> Result<Option<Space>, SpoolError> {
+            let free = if self.fails.load(Ordering::SeqCst) { 9 } else { 10 };
+            Ok(Some(Space { free, total: 100 }))
+        }
+    }
+
+    async fn note(spool: &Spool, fails: bool) -> Result<(), SpoolError> {
+        let work = move |tx: &mut Tx<'_>| {
+            tx.meta_set("note", b"there");
+            if fails { Err(SpoolError::Flush("its own".into())) } else { Ok(()) }
+        };
+        spool.transact(work).await
+    }
+
+    #[test]
+    fn a_failed_flush_is_told_to_everybody_and_lasts() {
+        let fails = Arc::new(AtomicBool::new(false));
+        let store = Failing { memory: Memory::default(), fails: Arc::clone(&fails) };
+        let spool = Spool::over(Box::new(store)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            assert_eq!(note(&spool, false).await, Ok(()));
+            assert_eq!(spool.healthy(), Ok(()));
+            fails.store(true, Ordering::SeqCst);
+            assert_eq!(spool.healthy(), Err(SpoolError::Full { free: 9, expected: 10 }));
+            let failed = Err(SpoolError::Flush("no".into()));
+            // The second would have said something else, but that may rest on what was lost.
+            let both = tokio::join!(note(&spool, false), note(&spool, true));
+            assert_eq!(both, (failed.clone(), failed.clone()));
+            fails.store(false, Ordering::SeqCst);
+            assert_eq!(spool.healthy(), failed, "space or not, it has to be reopened");
+            assert_eq!(note(&spool, false).await, failed);
+        });
+    }
+
+    #[test]
+    fn the_last_handle_may_go_inside_a_closure() {
+        let spool = Spool::over(Box::new(Memory::default())).unwrap();
+        let held = spool.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async move {
+            let mut call = Box::pin(spool.transact(move |_| {
+                drop(held);
+                Ok::<_, SpoolError>(())
+            }));
+            call.as_mut().await.unwrap();
+        });
+    }
+}

@@ -29,6 +29,8 @@ pub(crate) enum Table {
     Counts(Direction),
     /// message id -> how it ended.
     Ended(Direction),
+    /// (time, message id) -> nothing: ends by age.
+    EndedAt(Direction),
     /// height -> attested header of the own chain, and its leaves.
     OwnHeaders,
     /// (chain, height) -> hash and predecessor of an authenticated foreign header.
@@ -41,11 +43,13 @@ pub(crate) enum Table {
     Books,
     /// chain -> when it was first known or sent to.
     Seen,
+    /// message id -> what was reserved for it in a book.
+    Reserved,
 }
 
 impl Table {
     /// How many tables there are.
-    pub(crate) const COUNT: usize = 21;
+    pub(crate) const COUNT: usize = 24;
 
     /// Every table, in the order of [`Table::index`].
     pub(crate) const ALL: [Self; Self::COUNT] = {
@@ -66,12 +70,15 @@ impl Table {
             Self::Counts(Inbound),
             Self::Ended(Outbound),
             Self::Ended(Inbound),
+            Self::EndedAt(Outbound),
+            Self::EndedAt(Inbound),
             Self::OwnHeaders,
             Self::KnownHeaders,
             Self::KnownPrevious,
             Self::Frozen,
             Self::Books,
             Self::Seen,
+            Self::Reserved,
         ]
     };
 
@@ -90,12 +97,14 @@ impl Table {
             Self::Ids(direction) => of(9, direction),
             Self::Counts(direction) => of(11, direction),
             Self::Ended(direction) => of(13, direction),
-            Self::OwnHeaders => 15,
-            Self::KnownHeaders => 16,
-            Self::KnownPrevious => 17,
-            Self::Frozen => 18,
-            Self::Books => 19,
-            Self::Seen => 20,
+            Self::EndedAt(direction) => of(15, direction),
+            Self::OwnHeaders => 17,
+            Self::KnownHeaders => 18,
+            Self::KnownPrevious => 19,
+            Self::Frozen => 20,
+            Self::Books => 21,
+            Self::Seen => 22,
+            Self::Reserved => 23,
         }
     }
 
@@ -117,12 +126,15 @@ impl Table {
             "inbound_counts",
             "outbound_ended",
             "inbound_ended",
+            "outbound_ended_at",
+            "inbound_ended_at",
             "own_headers",
             "known_headers",
             "known_previous",
             "frozen",
             "books",
             "seen",
+            "reserved",
         ];
         NAMES[self.index()]
     }
@@ -170,7 +182,7 @@ impl Span {
     }
 
     /// The span as bounds; none if it is empty (engines differ in what they do with such).
-    pub(crate) fn bounds(&self) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+    pub(crate) fn bounds(&self) -> Option<Bounds<'_>> {
         let to = match &self.to {
             Some(to) if *to <= self.from => return None,
             Some(to) => Bound::Excluded(to.as_slice()),
@@ -179,6 +191,9 @@ impl Span {
         Some((Bound::Included(self.from.as_slice()), to))
     }
 }
+
+/// The form in which maps and engines take a span.
+type Bounds<'s> = (Bound<&'s [u8]>, Bound<&'s [u8]>);
 
 /// The lowest key above all that start with `prefix`; none if there is no such key.
 fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {

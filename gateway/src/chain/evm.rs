@@ -1,11 +1,11 @@
 //! An EVM chain through the JSON-RPC of an unmodified node, and the contract `Distpos` on it.
 //!
 //! The node is the operator's own and is believed what only it can know, such as which block is
-//! final. What goes out as evidence is recomputed first ([`prove`]): a wrong promise would cost this
+//! final. What goes out as evidence is recomputed first (`prove`): a wrong promise would cost this
 //! gateway its standing. Answers that do not fit are [`ChainError::Garbage`], never a verdict on a
 //! message.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use alloy_primitives::{Address, U256};
 use async_trait::async_trait;
@@ -133,6 +133,12 @@ impl Evm {
                 block(&self.rpc, Height(latest.0.saturating_sub(count))).await
             }
         }
+    }
+}
+
+impl fmt::Debug for Evm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Evm({} at {})", self.facts.chain, self.config.contract)
     }
 }
 

@@ -48,7 +48,7 @@ use judge::Own;
 use prove::Proving;
 use queue::{Queue, Work};
 use state::{AccountRow, Guard, IncludedRow, Overlay, Peer, Row, load};
-use store::{Commit, Rows, Store};
+use store::{Commit, Rows, Snapshot, Store};
 use transaction::{Action, SignedTransaction};
 
 pub use genesis::Genesis;
@@ -129,7 +129,11 @@ pub enum LedgerError {
         /// What was found and what was expected.
         what: String,
     },
-    /// The disk, or the database on it.
+    /// The disk is full or fails. What is on it is whole; the store is opened anew when it is next
+    /// used, so trying again may help.
+    #[error("store cannot be read or written: {0}")]
+    Disk(String),
+    /// The database says that its file is not one of its own, or damaged: restore a backup.
     #[error("store: {0}")]
     Engine(String),
 }
@@ -221,7 +225,7 @@ impl Ledger {
             }
             Some(_) => {}
         }
-        let head = newest(&store)?.head();
+        let head = newest(&store.snapshot()?)?.head();
         let (chain, family) = (genesis.chain, Family::Ledger);
         Ok(Self {
             facts: Facts { chain, tag, family, outbox: OUTBOX.to_vec() },
@@ -376,9 +380,9 @@ fn begin(store: &Store, genesis: &Genesis, keys: &[SecretKey]) -> Result<(), Led
     store.begin(&genesis.bytes(), &Commit { height: 0, block: &block, transactions, changes })
 }
 
-fn newest(store: &Store) -> Result<Block, LedgerError> {
+fn newest(snapshot: &Snapshot) -> Result<Block, LedgerError> {
     let missing = || LedgerError::Corrupt { row: "block row", what: "no block at all".into() };
-    let (height, bytes) = store.snapshot()?.newest()?.ok_or_else(missing)?;
+    let (height, bytes) = snapshot.newest()?.ok_or_else(missing)?;
     Block::from_bytes(height, &bytes)
 }
 

@@ -17,7 +17,10 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// [`SpoolError`] if the store cannot be read.
-    pub fn count(&self, direction: Direction) -> Result<Counts, SpoolError> {
+    pub fn count(
+        &self,
+        direction: Direction,
+    ) -> Result<BTreeMap<(ChainId, State), u64>, SpoolError> {
         let table = Table::Counts(direction);
         let rows = self.rows(table, &Span::all(), Order::Ascending, usize::MAX)?;
         rows.into_iter()
@@ -82,9 +85,6 @@ impl Tx<'_> {
         Ok(())
     }
 }
-
-/// Numbers of messages by peer and state.
-pub(crate) type Counts = BTreeMap<(ChainId, State), u64>;
 
 /// Peer, state and number of messages of a batch; none where there is no batch.
 type Counted = Option<(ChainId, State, u64)>;

@@ -38,6 +38,23 @@ impl Tx<'_> {
         Ok(due)
     }
 
+    /// When the next batch becomes due after `now`.
+    ///
+    /// # Errors
+    /// [`SpoolError`] if the store cannot be read.
+    pub fn next_due_after(
+        &self,
+        direction: Direction,
+        now: UnixMillis,
+    ) -> Result<Option<UnixMillis>, SpoolError> {
+        let table = Table::Due(direction);
+        let last = [now.0.to_be_bytes(), u64::MAX.to_be_bytes()].concat();
+        let span = Span::after(&last);
+        let rows = self.rows(table, &span, Order::Ascending, 1)?;
+        let first = rows.first().map(|(key, _)| row::number_at(table, key, 0));
+        Ok(first.transpose()?.map(UnixMillis))
+    }
+
     /// When the next batch is due, be it in the past or in the future.
     ///
     /// # Errors

@@ -26,6 +26,9 @@ use crate::{
     store::{Order, Row, Snapshot, Span, Store, Table},
 };
 
+#[cfg(test)]
+mod power;
+
 /// The format this version writes, and the newest it reads.
 const FORMAT: u64 = 1;
 /// The row that says the format. Its name and shape never change, whatever the format.

@@ -277,7 +277,23 @@ pub(super) fn revert_text(data: &[u8]) -> String {
     {
         return format!("panic {code:#x}");
     }
-    let own = ["NotGateway()", "NotOwner()", "InsufficientGas()", "Reasons()", "Reentered()"];
+    let own = [
+        "NotGateway()",
+        "NotOwner()",
+        "InsufficientGas()",
+        "Reasons()",
+        "Reentered()",
+        "NotAnAddress()",
+        "OwnChain()",
+        "DataTooLong()",
+        "NotOnFail()",
+        "Expires()",
+        "NotAChainId()",
+        "NotAnAsset()",
+        "NoOwner()",
+        "PlainPayment()",
+        "PaymentRefused()",
+    ];
     let named = own.iter().find(|name| selector == &keccak256(name)[..4]);
     named.map_or_else(
         || format!("custom error 0x{}", data_encoding::HEXLOWER.encode(selector)),

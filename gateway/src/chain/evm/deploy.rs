@@ -1,13 +1,14 @@
 //! What an operator does once, and what a user does: transactions of a key that is not the
 //! gateway's.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use alloy_primitives::{Address, U256};
 use distpos_proto::{
     address::Local,
     amount::Amount,
     chain::{ChainId, GenesisTag, Height},
+    code::{Code, Reply},
     message::{Asset, Message, MessageId, OnFail},
 };
 use serde::Deserialize;
@@ -18,7 +19,7 @@ use super::{
     abi::{Arg, Event, Words},
     answer::{Hex, Quantity, Receipt, hex},
     genesis_tag,
-    rpc::{Rpc, garbage},
+    rpc::{Rpc, RpcError, garbage},
     submit::{Action, Sender},
 };
 use crate::chain::ChainError;
@@ -70,6 +71,12 @@ pub struct UserCall {
     pub on_fail: OnFail,
     /// Unix seconds; none means in 24 hours.
     pub expires: Option<u64>,
+}
+
+impl fmt::Debug for Operator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Operator({})", self.address())
+    }
 }
 
 impl Operator {
@@ -238,6 +245,13 @@ impl Operator {
         input: Vec<u8>,
     ) -> Result<Receipt, ChainError> {
         let value = U256::from_be_bytes(amount.to_word());
-        self.sender.transact(&self.rpc, Action { to, value, input }).await
+        match self.sender.transact(&self.rpc, Action { to, value, input }).await {
+            Ok(receipt) => Ok(receipt),
+            // Whoever called is there to read why, and may call again.
+            Err(RpcError::Node(_, error)) => {
+                Err(ChainError::Refused(Reply::new(Code::POLICY, error.to_string())))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }

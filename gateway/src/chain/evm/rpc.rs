@@ -64,7 +64,7 @@ pub(super) struct NodeError {
 
 impl NodeError {
     /// The revert's data, where the node gives it.
-    pub(super) fn data(&self) -> Option<Vec<u8>> {
+    fn data(&self) -> Option<Vec<u8>> {
         let text: String = serde_json::from_str(self.data.as_ref()?.get()).ok()?;
         super::answer::bytes_of(&text)
     }
@@ -74,7 +74,11 @@ impl NodeError {
 impl fmt::Display for NodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text: String = self.message.chars().filter(|c| !c.is_control()).take(200).collect();
-        write!(f, "error {}: {text}", self.code)
+        write!(f, "error {}: {text}", self.code)?;
+        match self.data() {
+            Some(data) => write!(f, " ({})", super::abi::revert_text(&data)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -85,6 +89,12 @@ impl From<RpcError> for ChainError {
             RpcError::TooLong(call) => garbage(call, format!("more than {ANSWER_BYTES_MAX} bytes")),
             RpcError::Node(call, error) => garbage(call, error.to_string()),
         }
+    }
+}
+
+impl From<ChainError> for RpcError {
+    fn from(error: ChainError) -> Self {
+        Self::Chain(error)
     }
 }
 

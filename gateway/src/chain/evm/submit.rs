@@ -9,6 +9,7 @@ use distpos_proto::{
     message::{Message, MessageId},
     receipt::{Ending, EndingKind},
 };
+use serde::de::IgnoredAny;
 use serde_json::json;
 use tokio::{sync::Mutex, time::Instant};
 
@@ -69,16 +70,17 @@ impl Sender {
     }
 
     /// Signs, sends, and waits until it is in a block.
-    pub(super) async fn transact(&self, rpc: &Rpc, action: Action) -> Result<Receipt, ChainError> {
+    pub(super) async fn transact(&self, rpc: &Rpc, action: Action) -> Result<Receipt, RpcError> {
         let hash = self.send(rpc, action).await?;
         let receipt = self.included(rpc, hash).await?;
         if receipt.status.is_some_and(|status| status.0 == 1) {
             return Ok(receipt);
         }
-        Err(garbage("eth_getTransactionReceipt", format!("transaction {} reverted", hex(&hash))))
+        let what = format!("transaction {} reverted", hex(&hash));
+        Err(garbage("eth_getTransactionReceipt", what).into())
     }
 
-    async fn send(&self, rpc: &Rpc, action: Action) -> Result<[u8; 32], ChainError> {
+    async fn send(&self, rpc: &Rpc, action: Action) -> Result<[u8; 32], RpcError> {
         let from = hex(self.address().as_slice());
         let mut call = json!({
             "from": from,
@@ -88,7 +90,7 @@ impl Sender {
         if let Some(to) = action.to {
             call["to"] = json!(hex(to.as_slice()));
         }
-        let gas = estimate(rpc, call).await?;
+        let gas = rpc.call::<Number>("eth_estimateGas", json!([call])).await?.0;
         let (base, tip) = fees(rpc).await?;
         let _turn = self.turn.lock().await;
         let nonce: Number = rpc.call("eth_getTransactionCount", json!([from, "pending"])).await?;
@@ -104,10 +106,10 @@ impl Sender {
             access_list: Default::default(),
             input: Bytes::from(action.input),
         });
-        send_raw(rpc, &raw).await.map_err(ChainError::from)
+        send_raw(rpc, &raw).await
     }
 
-    async fn included(&self, rpc: &Rpc, hash: [u8; 32]) -> Result<Receipt, ChainError> {
+    async fn included(&self, rpc: &Rpc, hash: [u8; 32]) -> Result<Receipt, RpcError> {
         let call = "eth_getTransactionReceipt";
         let deadline = Instant::now() + self.inclusion_time_max;
         loop {
@@ -117,32 +119,20 @@ impl Sender {
             }
             if Instant::now() >= deadline {
                 let (hash, waited) = (hex(&hash), self.inclusion_time_max.as_secs());
-                return Err(garbage(call, format!("{hash} is in no block after {waited} s")));
+                return Err(garbage(call, format!("{hash} is in no block after {waited} s")).into());
             }
             tokio::time::sleep(RECEIPT_POLL).await;
         }
     }
 }
 
-async fn estimate(rpc: &Rpc, call: serde_json::Value) -> Result<u64, ChainError> {
-    let name = "eth_estimateGas";
-    match rpc.call::<Number>(name, json!([call])).await {
-        Ok(gas) => Ok(gas.0),
-        Err(RpcError::Node(_, error)) => {
-            let text = error.data().map(|data| abi::revert_text(&data)).unwrap_or_default();
-            Err(garbage(name, format!("{error} {text}")))
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// The base fee of the next block and the tip, in wei.
-async fn fees(rpc: &Rpc) -> Result<(u128, u128), ChainError> {
+async fn fees(rpc: &Rpc) -> Result<(u128, u128), RpcError> {
     let history: FeeHistory = rpc.call("eth_feeHistory", json!(["0x1", "latest", []])).await?;
     let tip = match rpc.call::<Quantity>("eth_maxPriorityFeePerGas", json!([])).await {
         Ok(tip) => tip.0,
         Err(RpcError::Node(..)) => U256::from(TIP_DEFAULT),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(error),
     };
     let base = history.base_fee_per_gas.last().map_or(U256::ZERO, |fee| fee.0);
     let small = |fee: U256| {
@@ -151,14 +141,21 @@ async fn fees(rpc: &Rpc) -> Result<(u128, u128), ChainError> {
     Ok((small(base)?, small(tip)?))
 }
 
+/// Hands over a signed transaction. One that the node has already is not refused: an answer may
+/// have been lost on the way, and asking twice must not look like a failure.
 async fn send_raw(rpc: &Rpc, raw: &[u8]) -> Result<[u8; 32], RpcError> {
     let call = "eth_sendRawTransaction";
-    let hash: Fixed<32> = rpc.call(call, json!([hex(raw)])).await?;
     let expected = keccak256(raw).0;
-    if hash.0 == expected {
-        return Ok(expected);
+    match rpc.call::<Fixed<32>>(call, json!([hex(raw)])).await {
+        Ok(hash) if hash.0 == expected => Ok(expected),
+        Ok(_) => Err(garbage(call, "another transaction's hash").into()),
+        Err(RpcError::Node(call, error)) => {
+            let known: Option<IgnoredAny> =
+                rpc.call("eth_getTransactionByHash", json!([hex(&expected)])).await?;
+            known.map(|_| expected).ok_or(RpcError::Node(call, error))
+        }
+        Err(error) => Err(error),
     }
-    Err(RpcError::Chain(garbage(call, "another transaction's hash")))
 }
 
 impl Evm {

@@ -7,7 +7,8 @@ use std::{
 
 use distpos_proto::{
     chain::{BlockHash, ChainId, Height},
-    code::Code,
+    code::{Code, Reply},
+    light::evm::message_in_log,
     message::{Message, MessageId, Value},
     receipt::Call,
     time::UnixSeconds,
@@ -167,12 +168,9 @@ impl Evm {
 
     /// The message of a `Sent` log: its bytes, its id, and that it is ours.
     pub(super) fn message_of(&self, log: &LogEntry) -> Result<Message, String> {
-        let bytes = Words::new(&log.data.0).bytes(0).ok_or("log holds no bytes")?;
-        let message = Message::from_bytes(bytes).map_err(|error| error.to_string())?;
-        let id = log.topics.get(1).map(|topic| topic.0);
-        if id != Some(message.id().0) {
-            return Err(format!("log names another id than {}", message.id()));
-        }
+        let topics: Vec<[u8; 32]> = log.topics.iter().map(|topic| topic.0).collect();
+        let found = message_in_log(&self.facts.outbox, &log.address.0, &topics, &log.data.0);
+        let message = found.map_err(|error| error.to_string())?;
         let fields = message.fields();
         let facts = &self.facts;
         if (fields.source, fields.source_tag) != (facts.chain, facts.tag)
@@ -206,7 +204,7 @@ fn read_event(event: Event, log: &LogEntry) -> Option<ChainEvent> {
             },
         }),
         Event::Voided => {
-            let (code, text) = reason(&data.text(1)?);
+            let (code, text) = void_reason(&data.text(1)?);
             Some(ChainEvent::Voided { id, source: chain(data)?, code, text })
         }
         Event::Closed => {
@@ -237,5 +235,28 @@ pub(super) fn reason(text: &str) -> (Code, String) {
     match code.parse() {
         Ok(code) => (code, rest.to_owned()),
         Err(_) => (Code::POLICY, text.to_owned()),
+    }
+}
+
+/// The same, fit for a receipt whatever another gateway wrote.
+fn void_reason(text: &str) -> (Code, String) {
+    let (code, rest) = reason(text);
+    let (code, rest) = if code.may_void() { (code, rest) } else { (Code::POLICY, text.to_owned()) };
+    (code, Reply::new(code, rest).text().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_void_by_any_gateway_has_a_reason_that_a_receipt_can_carry() {
+        let read = |text: &str| void_reason(text);
+        assert_eq!(read("5.3.0 call reverts"), (Code::CALL_REVERTS, "call reverts".into()));
+        assert_eq!(read("5.4.7"), (Code::EXPIRED, String::new()));
+        assert_eq!(read("4.2.1 short"), (Code::POLICY, "4.2.1 short".into()));
+        assert_eq!(read("5.7.26 proof"), (Code::POLICY, "5.7.26 proof".into()));
+        assert_eq!(read(""), (Code::POLICY, String::new()));
+        assert_eq!(read(&"x".repeat(212)).1.len(), Reply::TEXT_MAX);
     }
 }

@@ -168,3 +168,26 @@ fn chunked<T>(items: impl Iterator<Item = T>, bytes: impl Fn(&T) -> usize) -> Ve
     }
     chunks
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_submission_of_any_size_is_cut_into_transactions_within_their_limits() {
+        let cut = |sizes: &[usize]| {
+            let chunks = chunked(sizes.iter().copied(), |size| *size);
+            assert_eq!(chunks.concat(), sizes, "all of it, in order");
+            chunks.iter().map(Vec::len).collect::<Vec<_>>()
+        };
+        assert_eq!(cut(&[]), Vec::<usize>::new());
+        assert_eq!(cut(&[1; ITEMS_MAX + 1]), [ITEMS_MAX, 1]);
+        let half = ACTION_BYTES_MAX / 2;
+        assert_eq!(cut(&[half, half, 1]), [2, 1]);
+        assert_eq!(cut(&[half, half + 1, half - 1]), [1, 2]);
+        // Even the largest messages with their framing stay within a transaction's bytes.
+        let largest = Message::BYTES_MAX + 2 * Reply::TEXT_MAX;
+        let longest: usize = cut(&[largest; 200]).into_iter().max().unwrap() * (largest + 16);
+        assert!(longest < BYTES_MAX, "{longest}");
+    }
+}

@@ -10,6 +10,8 @@ use crate::chain::{ChainError, Submitted};
 
 /// Most submissions that wait.
 const WAITING_MAX: usize = 16 * 1024;
+/// Most bytes of messages and transactions that wait.
+const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most bytes of messages and transactions that go into one block; one submission always does.
 const BLOCK_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -48,6 +50,8 @@ fn action_bytes(action: &Action) -> usize {
 pub(super) struct Queue {
     next: u64,
     waiting: VecDeque<(u64, Work)>,
+    /// Of all that waits.
+    bytes: usize,
     done: BTreeMap<u64, Result<Submitted, ChainError>>,
 }
 
@@ -61,7 +65,9 @@ impl Queue {
             first || bytes <= BLOCK_BYTES_MAX
         });
         let count = count.count();
-        self.waiting.drain(..count).collect()
+        let taken: Vec<_> = self.waiting.drain(..count).collect();
+        self.bytes = self.waiting.iter().map(|(_, work)| work.bytes()).sum();
+        taken
     }
 
     /// Leaves a result for whoever waits for it.
@@ -84,12 +90,14 @@ impl<'q> Ticket<'q> {
     /// [`ChainError::Unreachable`] if too much is waiting: come again.
     pub(super) fn new(queue: &'q Mutex<Queue>, work: Work) -> Result<Self, ChainError> {
         let mut held = lock(queue);
-        if held.waiting.len() >= WAITING_MAX {
-            let cause = format!("{WAITING_MAX} submissions wait for a block already");
+        let (waiting, bytes) = (held.waiting.len(), held.bytes + work.bytes());
+        if waiting >= WAITING_MAX || (waiting > 0 && bytes > WAITING_BYTES_MAX) {
+            let cause = format!("{waiting} submissions wait for a block already");
             return Err(ChainError::Unreachable { node: "embedded ledger".into(), cause });
         }
         let number = held.next;
         held.next += 1;
+        held.bytes = bytes;
         held.waiting.push_back((number, work));
         Ok(Self { queue, number })
     }
@@ -104,11 +112,53 @@ impl Drop for Ticket<'_> {
     fn drop(&mut self) {
         let mut queue = lock(self.queue);
         queue.done.remove(&self.number);
-        queue.waiting.retain(|(number, _)| *number != self.number);
+        if let Ok(at) = queue.waiting.binary_search_by_key(&self.number, |(number, _)| *number)
+            && let Some((_, work)) = queue.waiting.remove(at)
+        {
+            queue.bytes = queue.bytes.saturating_sub(work.bytes());
+        }
     }
 }
 
 /// A panic elsewhere leaves a queue that is whole: its parts change one at a time.
 pub(super) fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use distpos_proto::{chain::GenesisTag, key::SecretKey};
+
+    use super::*;
+    use crate::chain::ledger::transaction::{self, Place};
+
+    fn user(seed: u8) -> Work {
+        let place = Place { chain: "e2e4".parse().unwrap(), tag: GenesisTag([1; 8]), nonce: 0 };
+        let bytes = transaction::open(place, &SecretKey::from_seed(&[seed; 32]));
+        Work::User(Box::new(SignedTransaction::from_bytes(&bytes).unwrap()))
+    }
+
+    #[test]
+    fn who_leaves_the_queue_takes_his_work_along_and_the_count_is_right() {
+        let queue = Mutex::new(Queue::default());
+        let first = Ticket::new(&queue, user(1)).unwrap();
+        let second = Ticket::new(&queue, user(2)).unwrap();
+        let bytes = lock(&queue).bytes;
+        drop(first);
+        assert_eq!(lock(&queue).bytes * 2, bytes);
+        let taken = lock(&queue).take();
+        assert_eq!((taken.len(), taken[0].0, lock(&queue).bytes), (1, second.number, 0));
+        assert!(second.result().is_none());
+    }
+
+    #[test]
+    fn a_full_queue_says_come_again() {
+        let queue = Mutex::new(Queue::default());
+        let tickets: Vec<_> =
+            (0..WAITING_MAX).map(|_| Ticket::new(&queue, Work::Nothing).unwrap()).collect();
+        let refused = Ticket::new(&queue, Work::Nothing).unwrap_err();
+        assert!(refused.is_temporary(), "{refused}");
+        drop(tickets);
+        assert!(Ticket::new(&queue, Work::Nothing).is_ok());
+    }
 }

@@ -14,9 +14,10 @@ use super::{
     Ledger, LedgerError,
     block::{Block, tree_over},
     execute::Draft,
+    newest,
     queue::{Ticket, Work, lock},
     state::{AuthorityNonce, load},
-    store::Commit,
+    store::{Commit, Snapshot},
     transaction::{Action, Place, SignedTransaction},
 };
 use crate::chain::{ChainError, Submitted};
@@ -70,8 +71,8 @@ impl Ledger {
         works: &[Work],
         results: &mut Vec<Result<Submitted, ChainError>>,
     ) -> Result<(), LedgerError> {
-        let before = *self.head.borrow();
         let snapshot = self.store.snapshot()?;
+        let before = self.newest_of(&snapshot)?;
         let time = (self.clock)().seconds().max(before.time);
         let height = before.height.0.checked_add(1).map(Height);
         let height = height
@@ -87,6 +88,18 @@ impl Ledger {
         let head = self.commit(draft, before)?;
         self.head.send_replace(head);
         Ok(())
+    }
+
+    /// The newest block there is. A commit that the disk failed at the very end may be there after
+    /// all, once the store was opened anew.
+    fn newest_of(&self, snapshot: &Snapshot) -> Result<Head, LedgerError> {
+        let known = *self.head.borrow();
+        if snapshot.newest_height()? == Some(known.height.0) {
+            return Ok(known);
+        }
+        let head = newest(snapshot)?.head();
+        self.head.send_replace(head);
+        Ok(head)
     }
 
     fn execute(&self, draft: &mut Draft<'_>, work: &Work) -> Result<Submitted, ChainError> {

@@ -6,7 +6,12 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    io::ErrorKind,
     path::Path,
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use redb::{
@@ -53,36 +58,70 @@ pub(super) struct Commit<'c> {
     pub(super) changes: &'c Changes,
 }
 
-/// The open store.
-pub(super) struct Store(Database);
+/// Opens the database, the first time and after the disk has failed.
+type Opener = Box<dyn Fn() -> Result<Database, LedgerError> + Send + Sync>;
+
+/// The open store. redb does nothing more once a write has failed (a full disk), so the database
+/// is opened anew then, at whatever commit was the last to reach the disk.
+pub(super) struct Store {
+    open: Opener,
+    database: RwLock<Option<Database>>,
+    failed: AtomicBool,
+}
 
 impl Store {
     /// Opens or makes the file in `directory`. The whole file is read and its checksums are
     /// verified: a damaged file is an error here and no surprise later.
     pub(super) fn open(directory: &Path) -> Result<Self, LedgerError> {
-        let unusable = |error: std::io::Error| {
-            LedgerError::Engine(format!("{}: {error}", directory.display()))
-        };
-        fs::create_dir_all(directory).map_err(unusable)?;
-        let path = directory.join(FILE);
-        let database = builder().set_check_integrity_on_open(true).create(&path);
-        let database = database.map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => LedgerError::Locked(path.clone()),
-            other => LedgerError::Engine(format!("{}: {other}", path.display())),
-        })?;
-        // The file's own name must survive a power loss, too.
-        File::open(directory).and_then(|directory| directory.sync_all()).map_err(unusable)?;
-        Ok(Self(database))
+        let directory = directory.to_owned();
+        Self::opened_by(Box::new(move || open_file(&directory)))
     }
 
     /// A store that lives as long as the value.
     pub(super) fn in_memory() -> Result<Self, LedgerError> {
-        builder().create_with_backend(InMemoryBackend::new()).map(Self).map_err(engine)
+        let database = builder().create_with_backend(InMemoryBackend::new()).map_err(engine)?;
+        let lost = || LedgerError::Engine("a store in memory cannot be opened again".into());
+        let (database, failed) = (RwLock::new(Some(database)), AtomicBool::new(false));
+        Ok(Self { open: Box::new(move || Err(lost())), database, failed })
+    }
+
+    fn opened_by(open: Opener) -> Result<Self, LedgerError> {
+        let database = RwLock::new(Some(open()?));
+        Ok(Self { open, database, failed: AtomicBool::new(false) })
+    }
+
+    /// Does something with the database, opened anew if it had failed.
+    fn with<T>(
+        &self,
+        job: impl FnOnce(&Database) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        if self.failed.load(Ordering::Acquire) {
+            self.reopen()?;
+        }
+        // A panic elsewhere leaves the database as it was: open, or not.
+        let held = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = held.as_ref().ok_or_else(|| LedgerError::Disk("store is closed".into()))?;
+        let result = job(database);
+        if matches!(result, Err(LedgerError::Disk(_))) {
+            self.failed.store(true, Ordering::Release);
+        }
+        result
+    }
+
+    fn reopen(&self) -> Result<(), LedgerError> {
+        let mut held = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        if self.failed.load(Ordering::Acquire) {
+            // Closed first: the file is locked as long as it is open.
+            *held = None;
+            *held = Some((self.open)()?);
+            self.failed.store(false, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// The genesis this store was begun with; none if it is new.
     pub(super) fn genesis(&self) -> Result<Option<Vec<u8>>, LedgerError> {
-        let read = self.0.begin_read().map_err(engine)?;
+        let read = self.with(|database| database.begin_read().map_err(engine))?;
         let meta = match read.open_table(META) {
             Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
             other => other.map_err(engine)?,
@@ -97,42 +136,48 @@ impl Store {
 
     /// Begins a new store.
     pub(super) fn begin(&self, genesis: &[u8], first: &Commit<'_>) -> Result<(), LedgerError> {
-        self.write(Some(genesis), first)
+        self.with(|database| write(database, Some(genesis), first))
     }
 
     /// Writes a block and everything it changes; on disk and flushed when this returns.
     pub(super) fn commit(&self, commit: &Commit<'_>) -> Result<(), LedgerError> {
-        self.write(None, commit)
-    }
-
-    fn write(&self, genesis: Option<&[u8]>, commit: &Commit<'_>) -> Result<(), LedgerError> {
-        let write = self.0.begin_write().map_err(engine)?;
-        {
-            let mut meta = write.open_table(META).map_err(engine)?;
-            if let Some(genesis) = genesis {
-                meta.insert("format", FORMAT.to_be_bytes().as_slice()).map_err(engine)?;
-                meta.insert("genesis", genesis).map_err(engine)?;
-            }
-            let mut blocks = write.open_table(BLOCKS).map_err(engine)?;
-            blocks.insert(commit.height, commit.block).map_err(engine)?;
-            let mut transactions = write.open_table(TRANSACTIONS).map_err(engine)?;
-            for (index, bytes) in (0..).zip(commit.transactions) {
-                transactions.insert((commit.height, index), bytes.as_slice()).map_err(engine)?;
-            }
-            let mut state = write.open_table(STATE).map_err(engine)?;
-            for (key, row) in commit.changes {
-                state.insert(key.as_slice(), row.as_slice()).map_err(engine)?;
-            }
-        }
-        write.commit().map_err(engine)
+        self.with(|database| write(database, None, commit))
     }
 
     /// The state and the blocks as they are now, whatever is committed meanwhile.
     pub(super) fn snapshot(&self) -> Result<Snapshot, LedgerError> {
-        let read = self.0.begin_read().map_err(engine)?;
-        let state = read.open_table(STATE).map_err(engine)?;
-        Ok(Snapshot { read, state })
+        self.with(|database| {
+            let read = database.begin_read().map_err(engine)?;
+            let state = read.open_table(STATE).map_err(engine)?;
+            Ok(Snapshot { read, state })
+        })
     }
+}
+
+fn write(
+    database: &Database,
+    genesis: Option<&[u8]>,
+    commit: &Commit<'_>,
+) -> Result<(), LedgerError> {
+    let write = database.begin_write().map_err(engine)?;
+    {
+        let mut meta = write.open_table(META).map_err(engine)?;
+        if let Some(genesis) = genesis {
+            meta.insert("format", FORMAT.to_be_bytes().as_slice()).map_err(engine)?;
+            meta.insert("genesis", genesis).map_err(engine)?;
+        }
+        let mut blocks = write.open_table(BLOCKS).map_err(engine)?;
+        blocks.insert(commit.height, commit.block).map_err(engine)?;
+        let mut transactions = write.open_table(TRANSACTIONS).map_err(engine)?;
+        for (index, bytes) in (0..).zip(commit.transactions) {
+            transactions.insert((commit.height, index), bytes.as_slice()).map_err(engine)?;
+        }
+        let mut state = write.open_table(STATE).map_err(engine)?;
+        for (key, row) in commit.changes {
+            state.insert(key.as_slice(), row.as_slice()).map_err(engine)?;
+        }
+    }
+    write.commit().map_err(engine)
 }
 
 /// One consistent view of a begun store.
@@ -147,6 +192,13 @@ impl Snapshot {
         let blocks = self.read.open_table(BLOCKS).map_err(engine)?;
         let newest = blocks.last().map_err(engine)?;
         Ok(newest.map(|(height, block)| (height.value(), block.value().to_vec())))
+    }
+
+    /// The newest block's height.
+    pub(super) fn newest_height(&self) -> Result<Option<u64>, LedgerError> {
+        let blocks = self.read.open_table(BLOCKS).map_err(engine)?;
+        let newest = blocks.last().map_err(engine)?;
+        Ok(newest.map(|(height, _)| height.value()))
     }
 
     /// The encoding of the block at `height`.
@@ -195,12 +247,37 @@ fn builder() -> Builder {
     builder
 }
 
+fn open_file(directory: &Path) -> Result<Database, LedgerError> {
+    let unusable =
+        |error: std::io::Error| LedgerError::Disk(format!("{}: {error}", directory.display()));
+    fs::create_dir_all(directory).map_err(unusable)?;
+    let path = directory.join(FILE);
+    let database = builder().set_check_integrity_on_open(true).create(&path);
+    let database = database.map_err(|error| match error {
+        DatabaseError::DatabaseAlreadyOpen => LedgerError::Locked(path.clone()),
+        other => engine(other),
+    })?;
+    // The file's own name must survive a power loss, too.
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(unusable)?;
+    Ok(database)
+}
+
 fn engine(error: impl Into<redb::Error>) -> LedgerError {
-    LedgerError::Engine(error.into().to_string())
+    match error.into() {
+        redb::Error::Io(error) if error.kind() != ErrorKind::InvalidData => {
+            LedgerError::Disk(error.to_string())
+        }
+        error @ (redb::Error::PreviousIo | redb::Error::DatabaseClosed) => {
+            LedgerError::Disk(error.to_string())
+        }
+        other => LedgerError::Engine(other.to_string()),
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn first(changes: &Changes) -> Commit<'_> {
@@ -231,7 +308,8 @@ mod tests {
     fn a_store_of_a_newer_format_is_refused() {
         let store = Store::in_memory().unwrap();
         store.begin(b"genesis", &first(&Changes::new())).unwrap();
-        let write = store.0.begin_write().unwrap();
+        let held = store.database.read().unwrap();
+        let write = held.as_ref().unwrap().begin_write().unwrap();
         let newer = (FORMAT + 1).to_be_bytes();
         write.open_table(META).unwrap().insert("format", newer.as_slice()).unwrap();
         write.commit().unwrap();
@@ -245,5 +323,70 @@ mod tests {
         let _held = Store::open(directory.path()).unwrap();
         let second = Store::open(directory.path()).err().unwrap();
         assert!(matches!(second, LedgerError::Locked(_)), "{second}");
+    }
+
+    /// A disk that can be full, and keeps what reached it when the database is dropped.
+    #[derive(Debug, Clone, Default)]
+    struct Disk {
+        bytes: Arc<InMemoryBackend>,
+        full: Arc<AtomicBool>,
+    }
+
+    impl Disk {
+        fn check(&self) -> Result<(), std::io::Error> {
+            match self.full.load(Ordering::SeqCst) {
+                true => Err(ErrorKind::StorageFull.into()),
+                false => Ok(()),
+            }
+        }
+    }
+
+    impl redb::StorageBackend for Disk {
+        fn len(&self) -> Result<u64, std::io::Error> {
+            self.bytes.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), std::io::Error> {
+            self.bytes.read(offset, out)
+        }
+
+        fn set_len(&self, len: u64) -> Result<(), std::io::Error> {
+            self.check().and_then(|()| self.bytes.set_len(len))
+        }
+
+        fn sync_data(&self) -> Result<(), std::io::Error> {
+            self.check()
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> Result<(), std::io::Error> {
+            self.check().and_then(|()| self.bytes.write(offset, data))
+        }
+    }
+
+    /// A store on a disk, and the switch that makes the disk full.
+    pub(in crate::chain::ledger) fn on_a_disk() -> (Store, Arc<AtomicBool>) {
+        let disk = Disk::default();
+        let full = Arc::clone(&disk.full);
+        let open = move || builder().create_with_backend(disk.clone()).map_err(engine);
+        (Store::opened_by(Box::new(open)).unwrap(), full)
+    }
+
+    #[test]
+    fn a_full_disk_commits_nothing_and_the_store_goes_on_when_there_is_room() {
+        let (store, full) = on_a_disk();
+        let changes = Changes::from([(b"ak".to_vec(), vec![1; 100_000])]);
+        store.begin(b"genesis", &first(&Changes::new())).unwrap();
+        full.store(true, Ordering::SeqCst);
+        let commit = Commit { height: 1, block: b"next", transactions: &[], changes: &changes };
+        for _ in 0..2 {
+            let refused = store.commit(&commit).unwrap_err();
+            assert!(matches!(refused, LedgerError::Disk(_)), "{refused}");
+        }
+        full.store(false, Ordering::SeqCst);
+        let snapshot = store.snapshot().unwrap();
+        assert_eq!(snapshot.newest_height().unwrap(), Some(0));
+        assert_eq!(snapshot.row(b"ak").unwrap(), None);
+        store.commit(&commit).unwrap();
+        assert_eq!(store.snapshot().unwrap().newest_height().unwrap(), Some(1));
     }
 }

@@ -27,17 +27,20 @@ fn naive_path(m: usize, leaves: &[Vec<u8>]) -> Vec<Hash> {
     path
 }
 
-/// RFC 6962, 2.1.2: `SUBPROOF(m, D[n], complete)`.
-fn naive_consistency(m: usize, leaves: &[Vec<u8>], complete: bool) -> Vec<Hash> {
-    if m == leaves.len() {
+/// RFC 6962, 2.1.2, and its form for subtrees in the draft *Merkle Tree Certificates*:
+/// `SUBTREE_SUBPROOF(start, end, D[n], complete)`.
+fn naive_consistency(start: usize, end: usize, leaves: &[Vec<u8>], complete: bool) -> Vec<Hash> {
+    if (start, end) == (0, leaves.len()) {
         return if complete { vec![] } else { vec![naive_root(leaves)] };
     }
     let k = (0..64).map(|bit| 1 << bit).filter(|k| *k < leaves.len()).max().unwrap();
     let (left, right) = leaves.split_at(k);
-    let (mut path, sibling) = if m <= k {
-        (naive_consistency(m, left, complete), right)
+    let (mut path, sibling) = if end <= k {
+        (naive_consistency(start, end, left, complete), right)
+    } else if k <= start {
+        (naive_consistency(start - k, end - k, right, complete), left)
     } else {
-        (naive_consistency(m - k, right, false), left)
+        (naive_consistency(0, end - k, right, false), left)
     };
     path.push(naive_root(sibling));
     path
@@ -137,27 +140,62 @@ fn the_largest_tree_is_walked_without_delay() {
 }
 
 #[test]
-fn one_tree_grows_out_of_another() {
+fn a_subtree_is_part_of_its_tree_and_an_old_tree_the_beginning_of_the_new_one() {
+    use MerkleError as E;
     for size in 1..=20 {
         let all = leaves(size);
         let root = naive_root(&all);
-        for old in 1..=size {
-            let (old_root, proof) = (naive_root(&all[..old]), naive_consistency(old, &all, true));
-            let check = |proof: &[Hash], old_root: &Hash| {
-                path::consistency(old as u64, size as u64, proof, old_root, &root)
+        let ranges = (0..size).flat_map(|start| (start + 1..=size).map(move |end| (start, end)));
+        for (start, end) in ranges {
+            let (subtree_root, proof) =
+                (naive_root(&all[start..end]), naive_consistency(start, end, &all, true));
+            let range = (start as u64, end as u64);
+            let check = |proof: &[Hash], subtree_root: &Hash| {
+                path::subtree_consistency(range, size as u64, proof, subtree_root, &root)
             };
-            assert_eq!(check(&proof, &old_root), Ok(()), "{old} of {size}");
+            if !start.is_multiple_of((end - start).next_power_of_two()) {
+                let (start, end) = range;
+                let none = Err(E::Subtree { start, end, size: size as u64 });
+                assert_eq!(check(&proof, &subtree_root), none);
+                continue;
+            }
+            assert_eq!(check(&proof, &subtree_root), Ok(()), "{range:?} of {size}");
+            if start == 0 {
+                let old = path::consistency(range.1, size as u64, &proof, &subtree_root, &root);
+                assert_eq!(old, Ok(()));
+            }
             let long = [proof.as_slice(), &[root]].concat();
             let (found, expected) = (long.len(), proof.len());
-            assert_eq!(check(&long, &old_root), Err(MerkleError::HashUnused { found, expected }));
-            assert_eq!(check(&proof, &[7; 32]), Err(MerkleError::Root));
+            assert_eq!(check(&long, &subtree_root), Err(E::HashUnused { found, expected }));
+            assert_eq!(check(&proof, &[7; 32]), Err(E::Root));
             if !proof.is_empty() {
                 let found = proof.len() - 1;
-                let short = check(&proof[..found], &old_root);
-                assert_eq!(short, Err(MerkleError::HashMissing { found }), "{old} of {size}");
+                assert_eq!(check(&proof[..found], &subtree_root), Err(E::HashMissing { found }));
             }
         }
     }
+}
+
+#[test]
+fn a_leafs_path_has_exactly_the_hashes_it_needs() {
+    use MerkleError as E;
+    let all = leaves(6);
+    let (root, leaf, good) = (naive_root(&all), leaf_hash(&all[4]), naive_path(4, &all));
+    assert_eq!(path::inclusion(4, 6, &leaf, &good, &root), Ok(()));
+    let long = [good.as_slice(), &[root]].concat();
+    let unused = E::HashUnused { found: 3, expected: 2 };
+    assert_eq!(path::inclusion(4, 6, &leaf, &long, &root), Err(unused));
+    let missing = Err(E::HashMissing { found: 1 });
+    assert_eq!(path::inclusion(4, 6, &leaf, &good[..1], &root), missing);
+    let outside = Err(E::Index { found: 6, leaf_count: 6 });
+    assert_eq!(path::inclusion(6, 6, &leaf, &good, &root), outside);
+    assert_eq!(path::inclusion(5, 6, &leaf, &good, &root), Err(E::Root));
+    // The last leaf of the largest tree there could be.
+    let many = vec![[0; 32]; 64];
+    assert_eq!(
+        path::inclusion(u64::MAX - 1, u64::MAX, &leaf, &many, &root),
+        Err(E::HashUnused { found: 64, expected: 63 })
+    );
 }
 
 fn chosen() -> impl Strategy<Value = (usize, Vec<u64>)> {

@@ -191,7 +191,7 @@ async fn open_escrow_pays_nobody() {
     assert_eq!(b.pots().unwrap(), (sum(0), sum(90)));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_gateways_race_and_a_message_ends_once() {
     for round in 0..20 {
         let (a, b) = towns(1_000).await;
@@ -233,7 +233,7 @@ async fn only_an_authority_delivers_and_some_codes_never_void() {
         code(
             b.act(Action::Register(
                 chain("b1"),
-                super::super::Peer {
+                crate::chain::ledger::Peer {
                     tag: GenesisTag::UNSET,
                     asset: asset("c0/coin"),
                     value_max: sum(1),

@@ -1,13 +1,20 @@
 //! What survives: stopping at any place, damaged files, other people's files.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::atomic::Ordering};
 
-use distpos_proto::message::Message;
+use distpos_proto::{chain::GenesisTag, message::Message, policy::Book};
+use proptest::{collection::vec, prelude::*};
 
 use super::support::*;
 use crate::chain::{
-    ChainEvent, LocalChain,
-    ledger::{Genesis, Ledger, LedgerError, transaction::Action},
+    ChainError, ChainEvent, LocalChain,
+    ledger::{
+        Genesis, Ledger, LedgerError,
+        block::Block,
+        state::{AccountRow, Guard, IncludedRow, Peer, Row, Sent},
+        store::{Commit, Store},
+        transaction::{self, Action, Place, SignedTransaction},
+    },
 };
 
 fn open(directory: &Path, genesis: Genesis) -> Result<Ledger, LedgerError> {
@@ -127,4 +134,69 @@ async fn a_damaged_file_is_an_error_and_never_a_panic_or_other_money() {
     }
     assert!(noticed > 0, "no damage was noticed in 97 places");
     assert!(refused(&whole).is_none(), "the whole file still opens");
+}
+
+#[tokio::test]
+async fn a_full_disk_delays_and_loses_nothing() {
+    let (store, full) = crate::chain::ledger::store::tests::on_a_disk();
+    let ledger = Ledger::with_store(store, genesis("e2e4"), vec![key(AUTHORITY)], held_clock().0);
+    let town = Town { ledger: ledger.unwrap().into(), hand: held_clock().1 };
+    town.transfer(ALICE, BOB, 1).await.unwrap();
+    let place = town.place(ALICE).await;
+    let bytes = transaction::send(place, order("b1c2xsomebody"), &key(ALICE));
+    full.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        let refused = town.user(bytes.clone()).await.unwrap_err();
+        assert!(matches!(refused, ChainError::Store(_)) && refused.is_temporary(), "{refused}");
+    }
+    full.store(false, Ordering::SeqCst);
+    town.user(bytes.clone()).await.unwrap();
+    town.user(bytes).await.unwrap();
+    assert_eq!((town.holds(ALICE), town.pots().unwrap().0), (899, sum(100)));
+    assert_eq!(town.everything().await.len(), 1);
+    assert_eq!(town.total().unwrap(), sum(11_500));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_a_reader_panic(bytes in vec(any::<u8>(), 0..200), at in any::<usize>()) {
+        read_all(&bytes);
+        // Nearly right ones reach further into the readers.
+        let place = Place { chain: chain("e2e4"), tag: GenesisTag([1; 8]), nonce: 1 };
+        let mut near = transaction::send(place, order("b1c2xsomebody"), &key(ALICE));
+        let at = at % near.len();
+        near.splice(at.., bytes.iter().copied());
+        read_all(&near);
+    }
+}
+
+fn read_all(bytes: &[u8]) {
+    let _ = SignedTransaction::from_bytes(bytes);
+    let _ = Block::from_bytes(0, bytes);
+    let _ = AccountRow::from_bytes(bytes);
+    let _ = Guard::from_bytes(bytes);
+    let _ = Sent::from_bytes(bytes);
+    let _ = Peer::from_bytes(bytes);
+    let _ = IncludedRow::from_bytes(bytes);
+    let _ = Book::from_bytes(bytes);
+}
+
+#[tokio::test]
+async fn a_row_that_nobody_wrote_is_named_and_the_rest_goes_on() {
+    let store = Store::in_memory().unwrap();
+    let ledger = Ledger::with_store(store, genesis("e2e4"), vec![key(AUTHORITY)], held_clock().0);
+    let town = Town { ledger: ledger.unwrap().into(), hand: held_clock().1 };
+    let mut row = vec![AccountRow::KIND];
+    row.extend(AccountRow::key(&key(ALICE).public()));
+    let changes = [(row, vec![0xff])].into();
+    let block = town.store.snapshot().unwrap().newest().unwrap().unwrap().1;
+    let commit = Commit { height: 0, block: &block, transactions: &[], changes: &changes };
+    town.store.commit(&commit).unwrap();
+    let found = town.balance(&local(ALICE)).unwrap_err();
+    assert!(matches!(&found, ChainError::Store(text) if text.contains("account row")), "{found}");
+    let place = town.place(BOB).await;
+    let pay = transaction::transfer(place, &local(ALICE), sum(1), &key(BOB)).unwrap();
+    assert!(matches!(town.user(pay).await, Err(ChainError::Store(_))));
+    assert_eq!(town.holds(BOB), 500);
+    town.send(BOB, order("b1c2xsomebody")).await.unwrap();
 }

@@ -1,10 +1,11 @@
 //! What leaves: escrow, sequences, watching, proving, intervals.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use distpos_proto::{
     chain::{BlockHash, GenesisTag, Height},
     code::Code,
+    key::{Domain, KeySet, SecretKey},
     message::Message,
     time::UnixSeconds,
 };
@@ -81,13 +82,14 @@ async fn one_block_holds_what_came_within_an_interval_ordered_by_destination() {
     let ledger = Ledger::in_memory(genesis("e2e4"), vec![key(AUTHORITY)], clock).unwrap();
     let (_, hand) = held_clock();
     let interval = Duration::from_secs(5);
-    let town = Town { ledger: std::sync::Arc::new(ledger.interval(interval)), hand };
+    let town = Town { ledger: Arc::new(ledger.interval(interval)), hand };
     let start = Instant::now();
     town.transfer(ALICE, BOB, 1).await.unwrap();
     assert_eq!(start.elapsed(), Duration::ZERO, "after a quiet time nobody waits");
     let (to_c, to_b) = (order("c0xa"), order("b1xa"));
     let (first, second) = tokio::join!(town.send(ALICE, to_c), town.send(BOB, to_b));
-    (first.unwrap(), second.unwrap());
+    first.unwrap();
+    second.unwrap();
     assert_eq!(start.elapsed(), interval);
     let blocks = town.everything().await;
     assert_eq!(blocks.len(), 1, "one block for both");
@@ -157,4 +159,53 @@ async fn a_blocks_time_never_goes_back() {
         panic!("a ledger gives a ledger's proof");
     };
     assert_eq!(header.header.time.0, START.0 + 100);
+}
+
+#[tokio::test]
+async fn a_block_carries_the_signatures_of_all_authorities_that_are_here() {
+    let mut genesis = genesis("e2e4");
+    genesis.authorities.insert(key(101).public());
+    let both = KeySet::new(genesis.authorities.clone(), 2).unwrap();
+    let signed = async |keys: Vec<SecretKey>| {
+        let ledger = Ledger::in_memory(genesis.clone(), keys, held_clock().0).unwrap();
+        let town = Town { ledger: ledger.into(), hand: held_clock().1 };
+        let (height, message) = town.sent(ALICE, order("b1c2xa")).await;
+        let NativeProof::Ledger(header, _) = town.prove(height, &[message.id()]).await.unwrap()
+        else {
+            panic!("a ledger gives a ledger's proof");
+        };
+        both.endorses(Domain::LedgerHeader, &header.header.bytes(), &header.signatures)
+    };
+    assert!(signed(vec![key(AUTHORITY), key(101)]).await);
+    assert!(!signed(vec![key(101)]).await, "one of two is not enough where two are asked for");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_users_at_once_share_blocks_and_keep_their_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut genesis = genesis("e2e4");
+    genesis.accounts.extend((10..60).map(|seed| (local(seed), sum(100))));
+    let ledger = Ledger::open(directory.path(), genesis, vec![key(AUTHORITY)], held_clock().0);
+    let town = Arc::new(Town { ledger: ledger.unwrap().into(), hand: held_clock().1 });
+    let users: Vec<_> = (10..60)
+        .map(|seed| {
+            let town = Arc::clone(&town);
+            tokio::spawn(async move {
+                for _ in 0..4 {
+                    let mut small = order("b1c2xsomebody");
+                    small.amount = sum(25);
+                    town.send(seed, small).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for user in users {
+        user.await.unwrap();
+    }
+    let outgoing: Vec<_> =
+        town.everything().await.into_iter().flat_map(|block| block.outgoing).collect();
+    let sequences: Vec<_> = outgoing.iter().map(|message| message.fields().sequence).collect();
+    assert_eq!(sequences, (1..=200).collect::<Vec<_>>(), "gapless, in the order of the chain");
+    assert_eq!(town.pots().unwrap().0, sum(5_000));
+    assert_eq!(town.total().unwrap(), sum(16_500));
 }

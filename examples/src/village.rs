@@ -1,0 +1,198 @@
+//! A community with a chain of its own: an embedded ledger, a gateway, and one user.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context;
+use distpos_certs::PublicIdentity;
+use distpos_gateway::{
+    chain::{
+        LocalChain, Submission,
+        ledger::{Genesis, address, transaction},
+    },
+    config::Config,
+    daemon::{self, Daemon},
+    event::Events,
+};
+use distpos_proto::{
+    address::{Address, Local},
+    amount::Amount,
+    chain::{ChainId, GenesisTag},
+    key::SecretKey,
+    message::{MessageId, OnFail},
+    record::{GatewayRecord, HostName, Target},
+    time::UnixSeconds,
+};
+
+use crate::dns::Zone;
+
+/// The domain under which the examples' chains are found.
+pub const ROOT: &str = "chains.test";
+/// What is counted between the examples' chains.
+pub const ASSET: &str = "e2e4/coin";
+/// What each user holds in the beginning.
+pub const BALANCE: u64 = 10_000;
+/// What each gateway may pay out before anything came in.
+pub const FLOAT: u64 = 1_000_000;
+
+/// Everything an operator prepares before starting a gateway.
+pub struct Village {
+    /// The chain-id.
+    pub chain: ChainId,
+    /// The genesis tag that others pin.
+    pub tag: GenesisTag,
+    /// Public halves of the gateway's keys, for DNS and for others' configurations.
+    pub identity: PublicIdentity,
+    /// The user's own key.
+    pub user: SecretKey,
+    directory: PathBuf,
+}
+
+impl Village {
+    /// Makes the keys of a gateway and of a user, in `directory`.
+    ///
+    /// # Errors
+    /// If `chain` is no chain-id, or the keys cannot be written.
+    pub fn prepare(directory: &Path, chain: &str, user: [u8; 32]) -> anyhow::Result<Self> {
+        let chain: ChainId = chain.parse()?;
+        let directory = directory.join(chain.to_string());
+        fs::create_dir(&directory).with_context(|| format!("create {}", directory.display()))?;
+        let identity = distpos_certs::keygen(&directory.join("keys"))?;
+        let user = SecretKey::from_seed(&user);
+        let genesis = Genesis {
+            chain,
+            time: UnixSeconds(0),
+            accounts: [(address::local(&user.public()), Amount::from(BALANCE))].into(),
+            float: Amount::from(FLOAT),
+            authorities: [identity.chain_key].into(),
+        };
+        Ok(Self { chain, tag: genesis.tag(), identity, user, directory })
+    }
+
+    /// The configuration an operator would write: own ledger, one peer whose keys are literal.
+    #[must_use]
+    pub fn configuration(&self, peer: &Self, server: &str, value_max: u64) -> String {
+        let (chain, user) = (self.chain, address::local(&self.user.public()));
+        let (other, keys, tag) = (peer.chain, peer.identity.chain_key, peer.tag);
+        format!(
+            r#"
+[chain]
+id = "{chain}"
+family = "ledger"
+
+[chain.ledger]
+directory = "ledger"
+float = "{FLOAT}"
+
+[[chain.ledger.genesis]]
+address = "{user}"
+balance = "{BALANCE}"
+
+[identity]
+directory = "keys"
+
+[spool]
+directory = "spool"
+
+[listen]
+peers = "127.0.0.1:0"
+submission = "127.0.0.1:0"
+
+[resolver]
+roots = ["{ROOT}"]
+servers = ["{server}"]
+# Everything of this example is on one machine; a real gateway leaves this out.
+allow_special = true
+
+[peer.{other}]
+keys = ["{keys}"]
+genesis = "{tag}"
+family = "ledger"
+asset = "{ASSET}"
+value_max = "{value_max}"
+"#
+        )
+    }
+
+    /// Starts the gateway by that configuration.
+    ///
+    /// # Errors
+    /// What the daemon says.
+    pub async fn start(
+        &self,
+        configuration: &str,
+        events: Arc<dyn Events>,
+    ) -> anyhow::Result<Daemon> {
+        let file = self.directory.join("gateway.toml");
+        fs::write(&file, configuration)?;
+        daemon::start(Config::load(&file)?, events).await
+    }
+
+    /// Publishes the running gateway in a zone.
+    ///
+    /// # Errors
+    /// If a name is none.
+    pub fn publish(&self, daemon: &Daemon, zone: &mut Zone) -> anyhow::Result<()> {
+        let (host, pin) = (self.host()?, self.identity.tls_pin);
+        zone.address(host.as_str(), daemon.peers.ip())?;
+        let mut record = GatewayRecord::new(self.chain, host.clone(), pin);
+        record.target = Target::Host { host, port: daemon.peers.port(), pins: vec![pin] };
+        zone.text(&format!("_distpos.{}.{ROOT}", self.chain), &record.to_string())
+    }
+
+    fn host(&self) -> anyhow::Result<HostName> {
+        Ok(format!("gw1.{}.{ROOT}", self.chain).parse()?)
+    }
+
+    /// The user's address, as others write it.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        Address::new(self.chain, self.local())
+    }
+
+    /// The user's address on the own chain.
+    #[must_use]
+    pub fn local(&self) -> Local {
+        address::local(&self.user.public())
+    }
+
+    /// What the user holds.
+    ///
+    /// # Errors
+    /// If the chain does not say.
+    pub async fn balance(&self, daemon: &Daemon) -> anyhow::Result<Amount> {
+        let account = daemon.gateway.chain.account(&self.local()).await?;
+        Ok(account.context("the user's account is not open")?.balance)
+    }
+
+    /// The user signs and submits a transfer to another chain; gives the message's id.
+    ///
+    /// # Errors
+    /// If the chain does not take it.
+    pub async fn send(
+        &self,
+        daemon: &Daemon,
+        to: Address,
+        value: u64,
+    ) -> anyhow::Result<MessageId> {
+        let ledger = daemon.ledger.as_ref().context("no ledger")?;
+        let account = ledger.account(&self.local()).await?.context("no account")?;
+        let place = transaction::Place { chain: self.chain, tag: self.tag, nonce: account.nonce };
+        let order = transaction::SendOrder {
+            to,
+            amount: Amount::from(value),
+            data: Vec::new(),
+            gas: 0,
+            on_fail: OnFail::Return,
+            expires: UnixSeconds(0),
+        };
+        let signed = transaction::send(place, order, &self.user);
+        let id = transaction::transaction_id(&signed).map_err(|r| anyhow::anyhow!("{r}"))?;
+        ledger.submit(Submission::User(signed)).await?;
+        let included = ledger.included(&id)?.context("the transaction is in no block")?;
+        included.message.context("the transaction sends nothing")
+    }
+}

@@ -1,0 +1,116 @@
+//! Reaching another chain: its route, and its gateways one after the other.
+
+use std::sync::Arc;
+
+use distpos_proto::{
+    chain::ChainId,
+    code::{Code, Reply},
+    wire::{Request, Response},
+};
+use distpos_resolver::{Contact, Gateway as Listed, Host, Route, RouteSource};
+
+use crate::{event::Event, gateway::Gateway, peer::Target};
+
+/// A gateway that answered.
+pub struct Contacted {
+    /// `host:port`, for people.
+    pub gateway: String,
+    /// What it said.
+    pub response: Response,
+}
+
+/// The route to a chain (the paper's routing table).
+///
+/// # Errors
+/// The reply says what is wrong: `5.1.2` and `5.1.10` are permanent, `4.4.3` is not, `5.4.6` means
+/// that the chain's records name this very gateway.
+pub async fn route(gateway: &Gateway, chain: ChainId) -> Result<Arc<Route>, Reply> {
+    let route = gateway
+        .resolver
+        .route(chain)
+        .await
+        .map_err(|error| Reply::new(error.code(), error.to_string()))?;
+    gateway.emit(Event::Resolved {
+        chain,
+        gateways: route.to_try().iter().map(name).collect(),
+        source: source(&route),
+    });
+    if route.admits(&gateway.identity.pin) {
+        let text = format!("the records of {chain} name this gateway, which serves another chain");
+        return Err(Reply::new(Code::LOOP, text));
+    }
+    Ok(route)
+}
+
+/// Asks the gateways of a route in order until one does the call.
+///
+/// A gateway that refuses the whole call for now is passed over like one that does not answer; the
+/// last such refusal comes back if no gateway does better.
+///
+/// # Errors
+/// A temporary reply that says what the last gateway's connection said.
+pub async fn call(gateway: &Gateway, route: &Route, request: &Request) -> Result<Contacted, Reply> {
+    let mut last = Err(Reply::new(Code::NO_ANSWER, format!("no gateway of {}", route.chain)));
+    for listed in route.to_try() {
+        match one(gateway, route.chain, listed, request).await {
+            Ok(Response::Refused(reply)) if reply.code.is_temporary() => {
+                let response = Response::Refused(reply);
+                last = Ok(Contacted { gateway: name(listed), response });
+            }
+            Ok(response) => return Ok(Contacted { gateway: name(listed), response }),
+            Err(reply) if last.is_err() => last = Err(reply),
+            Err(_) => {}
+        }
+    }
+    last
+}
+
+/// Asks one gateway. Whether it answered is remembered, so that a dead one is tried last.
+///
+/// # Errors
+/// A temporary reply that says what its name or connection said.
+pub async fn one(
+    gateway: &Gateway,
+    chain: ChainId,
+    listed: &Listed,
+    request: &Request,
+) -> Result<Response, Reply> {
+    let addresses = gateway
+        .resolver
+        .addresses(listed)
+        .await
+        .map_err(|error| Reply::new(Code::DNS, format!("{}: {error}", name(listed))))?;
+    let target = Target { addresses, host: host(listed), pins: listed.pins.clone() };
+    let own = gateway.facts().chain;
+    match gateway.peers.call(&target, own, chain, request.clone()).await {
+        Ok(response) => {
+            gateway.resolver.report(chain, listed, Contact::Reached);
+            Ok(response)
+        }
+        Err(error) => {
+            gateway.resolver.report(chain, listed, Contact::Failed);
+            Err(Reply::new(Code::NO_ANSWER, format!("{}: {error}", name(listed))))
+        }
+    }
+}
+
+/// `host:port`.
+#[must_use]
+pub fn name(listed: &Listed) -> String {
+    listed.to_string()
+}
+
+fn host(listed: &Listed) -> String {
+    match &listed.host {
+        Host::Name(name) => name.to_string(),
+        Host::Address(address) => address.to_string(),
+    }
+}
+
+fn source(route: &Route) -> String {
+    let stale = if route.stale { ", expired" } else { "" };
+    match &route.source {
+        RouteSource::Static => "configuration".to_owned(),
+        RouteSource::Dns { name } => format!("TXT {name} ({}{stale})", route.level),
+    }
+}

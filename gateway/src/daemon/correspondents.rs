@@ -1,0 +1,68 @@
+//! What the operator says of other chains: the configuration, and pins that may change at any time.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use distpos_proto::{chain::ChainId, light::Trusted, policy::Limits};
+
+use crate::{
+    config::Config,
+    gateway::Correspondents,
+    trust::{Trust, TrustError},
+};
+
+/// How often the pins on disk are looked at: `trust pin` needs no restart.
+const PINS_LOOKED_AT: Duration = Duration::from_secs(2);
+
+/// Correspondents by configuration and pins.
+pub struct Configured {
+    config: Config,
+    anchors: Mutex<Anchors>,
+}
+
+struct Anchors {
+    at: Instant,
+    by_chain: BTreeMap<ChainId, Trusted>,
+}
+
+impl Configured {
+    /// Reads the pins beside the spool.
+    ///
+    /// # Errors
+    /// [`TrustError`] if a pin file cannot be read: better not to start than to believe less than
+    /// the operator said.
+    pub fn new(config: Config) -> Result<Self, TrustError> {
+        let by_chain = load(&config)?;
+        Ok(Self { config, anchors: Mutex::new(Anchors { at: Instant::now(), by_chain }) })
+    }
+}
+
+fn load(config: &Config) -> Result<BTreeMap<ChainId, Trusted>, TrustError> {
+    Ok(Trust::load(&Trust::directory_in(&config.spool.directory))?.anchors(config))
+}
+
+impl Correspondents for Configured {
+    fn trusted(&self, chain: ChainId) -> Option<Trusted> {
+        let mut anchors = self.anchors.lock().unwrap_or_else(PoisonError::into_inner);
+        if anchors.at.elapsed() >= PINS_LOOKED_AT {
+            anchors.at = Instant::now();
+            match load(&self.config) {
+                Ok(by_chain) => anchors.by_chain = by_chain,
+                // What was read before still holds.
+                Err(error) => tracing::warn!(target: "distpos", "pins: {error}"),
+            }
+        }
+        anchors.by_chain.get(&chain).cloned()
+    }
+
+    fn limits(&self, chain: ChainId) -> Limits {
+        self.config.peers.get(&chain).map(crate::config::Peer::limits).unwrap_or_default()
+    }
+
+    fn is_named(&self, chain: ChainId) -> bool {
+        self.config.peers.contains_key(&chain) || self.trusted(chain).is_some()
+    }
+}

@@ -1,0 +1,117 @@
+//! Opening the local chain: the embedded ledger, or a node that may need a moment.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use alloy_primitives::Address;
+use anyhow::Context;
+use distpos_certs::Identity;
+use distpos_proto::chain::{ChainId, Height};
+use tokio::time::sleep;
+
+use crate::{
+    chain::{
+        ChainError, LocalChain,
+        evm::{self, Evm, EvmConfig},
+        ledger::Ledger,
+    },
+    clock::Clock,
+    config::{Config, EvmNode, Finality, LedgerNode, Node},
+    event::{Event, Events},
+    trust::Trust,
+};
+
+/// A transaction that no block takes for so long counts as failed for now.
+const INCLUSION_TIME_MAX: Duration = Duration::from_secs(60);
+/// Pause before a node that does not answer is asked again.
+const NODE_PAUSE: Duration = Duration::from_secs(2);
+
+pub(super) struct Opened {
+    pub(super) chain: Arc<dyn LocalChain>,
+    pub(super) ledger: Option<Arc<Ledger>>,
+}
+
+/// Opens the configured chain. A node that does not answer is waited for; one that is another
+/// chain is an error.
+pub(super) async fn open(
+    config: &Config,
+    keys: &Identity,
+    clock: Clock,
+    events: &Arc<dyn Events>,
+) -> anyhow::Result<Opened> {
+    match &config.chain.node {
+        Node::Ledger(node) => {
+            let ledger = Arc::new(open_ledger(config, node, keys, clock)?);
+            register(config, &ledger).await?;
+            Ok(Opened { chain: ledger.clone(), ledger: Some(ledger) })
+        }
+        Node::Evm(node) => {
+            let evm = Arc::new(open_evm(config.chain.id, node, events).await?);
+            Ok(Opened { chain: evm, ledger: None })
+        }
+    }
+}
+
+fn open_ledger(
+    config: &Config,
+    node: &LedgerNode,
+    keys: &Identity,
+    clock: Clock,
+) -> anyhow::Result<Ledger> {
+    let genesis = node.genesis(config.chain.id, keys.chain.public());
+    // The identity's key is kept by the gateway; the ledger signs with its own copy of it.
+    let path = config.identity.directory.join(distpos_certs::identity::CHAIN_FILE);
+    let key = distpos_certs::identity::load_signing_key(&path, distpos_certs::SecretKind::Chain)?;
+    let ledger = Ledger::open(&node.directory, genesis, vec![key], clock)
+        .with_context(|| format!("chain.ledger.directory {}", node.directory.display()))?;
+    Ok(ledger.interval(node.block_interval))
+}
+
+/// Tells the ledger what the operator says of its peers: their tags, assets and limits. One limit
+/// holds for the gateway and the chain, so that they never disagree.
+async fn register(config: &Config, ledger: &Ledger) -> anyhow::Result<()> {
+    let trust = Trust::load(&Trust::directory_in(&config.spool.directory))?;
+    let anchors: BTreeMap<ChainId, _> = trust.anchors(config);
+    for (chain, trusted) in anchors {
+        let limits = config.peers.get(&chain).map(crate::config::Peer::limits).unwrap_or_default();
+        let asset = match limits.asset {
+            Some(asset) => asset,
+            None => format!("{}/coin", config.chain.id).parse()?,
+        };
+        ledger.register(chain, trusted.tag, asset, limits.value_max).await?;
+    }
+    Ok(())
+}
+
+async fn open_evm(chain: ChainId, node: &EvmNode, events: &Arc<dyn Events>) -> anyhow::Result<Evm> {
+    let config = EvmConfig {
+        node: node.rpc.clone(),
+        chain,
+        eth_chain_id: node.chain_id,
+        contract: Address::from(node.contract),
+        start: Height(node.from_block),
+        finality: match node.finality {
+            Finality::Finalized => evm::Finality::Tag,
+            Finality::Confirmations(blocks) => evm::Finality::Confirmations(blocks),
+        },
+        poll: node.poll,
+        inclusion_time_max: INCLUSION_TIME_MAX,
+    };
+    loop {
+        let key = evm::keystore::read(&node.key, node.password.as_deref())
+            .with_context(|| format!("chain.evm.key {}", node.key.display()))?;
+        let evm = match Evm::open(config.clone(), key).await {
+            Ok(evm) => evm,
+            Err(error @ (ChainError::Unreachable { .. } | ChainError::Garbage { .. })) => {
+                events.emit(Event::Alert { what: format!("chain: {error}") });
+                sleep(NODE_PAUSE).await;
+                continue;
+            }
+            Err(error) => return Err(error).context("chain.evm"),
+        };
+        if let Ok(false) = evm.has_role().await {
+            let what = format!("account {} has no gateway role on the contract", evm.address());
+            events.emit(Event::Alert { what });
+        }
+        return Ok(evm);
+    }
+}

@@ -1,0 +1,112 @@
+//! The values both pipelines work with. Nothing here is global: clock, randomness, store, DNS,
+//! peers and chain are given, so a test gives its own and gets the same run twice.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use distpos_proto::{
+    chain::ChainId,
+    key::{KeySet, SecretKey, SpkiPin},
+    light::{Authenticated, Trusted},
+    policy::{Limits, Own},
+    time::{UnixMillis, UnixSeconds},
+};
+use distpos_resolver::Resolve;
+use distpos_spool::Spool;
+use rand::Rng;
+
+use crate::{
+    chain::{Facts, LocalChain},
+    clock::Clock,
+    event::{Event, Events},
+    peer::PeerTransport,
+};
+
+/// What the operator says of other chains: whom to believe, and how far.
+pub trait Correspondents: Send + Sync {
+    /// The anchor of a chain, at the trust level the operator demands; none: nothing of it is
+    /// believed, and nothing delivered.
+    fn trusted(&self, chain: ChainId) -> Option<Trusted>;
+
+    /// What may come in from it.
+    fn limits(&self, chain: ChainId) -> Limits;
+
+    /// Whether the operator ever named it (a `peer` entry or a pin). A message to such a chain is
+    /// never refunded without its receipt.
+    fn is_named(&self, chain: ChainId) -> bool;
+}
+
+/// Who this gateway is.
+#[derive(Debug)]
+pub struct Identity {
+    /// The chain keys it holds; headers and receipts are signed with all of them.
+    pub keys: Vec<SecretKey>,
+    /// All of its chain's keys, also those of sibling gateways, and how many must sign.
+    pub key_set: KeySet,
+    /// The pin of its TLS key: how it recognises itself in DNS.
+    pub pin: SpkiPin,
+}
+
+/// Most unproven messages kept for one source chain. Beyond it the source is told to come back.
+pub const CLAIMED_MESSAGES_MAX: u64 = 16_384;
+
+/// One gateway: what its two pipelines, its peers' requests and its users' questions share.
+pub struct Gateway {
+    /// Tells the time.
+    pub clock: Clock,
+    /// Jitter, and nothing that must be secret.
+    pub random: Mutex<Box<dyn Rng + Send>>,
+    /// What survives a crash.
+    pub spool: Spool,
+    /// Chain-id to route.
+    pub resolver: Arc<dyn Resolve>,
+    /// The way to other gateways.
+    pub peers: Arc<dyn PeerTransport>,
+    /// The local chain.
+    pub chain: Arc<dyn LocalChain>,
+    /// Who this gateway is.
+    pub identity: Identity,
+    /// Whom it believes.
+    pub correspondents: Arc<dyn Correspondents>,
+    /// Told of every transition.
+    pub events: Arc<dyn Events>,
+    /// Headers that were authenticated already: each is verified once.
+    pub authenticated: Mutex<Authenticated>,
+}
+
+impl Gateway {
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> UnixMillis {
+        (self.clock)()
+    }
+
+    /// The time in seconds.
+    #[must_use]
+    pub fn now_seconds(&self) -> UnixSeconds {
+        self.now().seconds()
+    }
+
+    /// The local chain's facts.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        self.chain.facts()
+    }
+
+    /// The local chain, as policy compares it with a message.
+    #[must_use]
+    pub fn own(&self) -> Own {
+        Own { chain: self.facts().chain, tag: self.facts().tag }
+    }
+
+    /// Tells of a transition.
+    pub fn emit(&self, event: Event) {
+        self.events.emit(event);
+    }
+
+    /// A random number for jitter.
+    #[must_use]
+    pub fn random_u64(&self) -> u64 {
+        // A panic while holding the lock leaves the generator usable.
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).next_u64()
+    }
+}

@@ -1,0 +1,70 @@
+//! Inbound: accept -> fetch evidence -> verify -> policy -> deliver -> receipt.
+//!
+//! | state | what is done when it is due | leaves for |
+//! | --- | --- | --- |
+//! | `claimed` | [`judge`]: ask the source chain for the proof (step 3), verify it (4), decide (5), hand it to the chain (6) | `delivering` or `voiding` |
+//! | `delivering`, `voiding` | the same again: nothing was final in time, and the chain's guard makes repeating harmless | `ended`, when it is final |
+//! | `ended` | [`receipt`]: send the signed receipt back | gone, when it is acknowledged |
+//!
+//! A message becomes `ended` only by a final event of the local chain, seen by
+//! [`crate::outbound::watch`]: the chain's guard decides, whatever gateway submitted it.
+
+use std::sync::Arc;
+
+use distpos_spool::{Batch, Direction, State};
+
+use crate::{
+    gateway::Gateway,
+    stop::Stop,
+    work::{self, Group},
+};
+
+// In the order in which a message passes them.
+
+pub mod accept;
+
+pub mod evidence;
+
+pub mod verify;
+
+pub mod policy;
+
+pub mod deliver;
+
+pub mod receipt;
+
+/// Runs until asked to stop.
+pub async fn run(gateway: Arc<Gateway>, stop: Stop) {
+    work::run(gateway, Direction::Inbound, stop, step).await;
+}
+
+/// One piece of due work.
+async fn step(gateway: Arc<Gateway>, (state, source): Group, batches: Vec<Batch>) {
+    match state {
+        State::Claimed | State::Delivering | State::Voiding => {
+            judge(&gateway, source, state, batches).await;
+        }
+        State::Ended => receipt::send(&gateway, source, batches).await,
+        // Outbound states never stand in this queue, and what is held waits for the operator.
+        State::Queued | State::Accepted | State::Closing | State::Refunding | State::Held => {}
+    }
+}
+
+/// Steps 3 to 6 for messages that claim to come from one chain.
+async fn judge(
+    gateway: &Gateway,
+    source: distpos_proto::chain::ChainId,
+    state: State,
+    batches: Vec<Batch>,
+) {
+    let claim = deliver::Claim::new(source, state, &batches);
+    let verdict = async {
+        let trusted = verify::trusted(gateway, source)?;
+        let proven = evidence::fetch(gateway, &trusted, &claim).await?;
+        let decided = policy::decide(gateway, proven).await?;
+        deliver::submit(gateway, &claim, decided).await
+    };
+    if let Err(put_off) = verdict.await {
+        deliver::put_off(gateway, &claim, put_off).await;
+    }
+}

@@ -1,0 +1,88 @@
+//! Step 3, second half: ask the source chain's gateways for the Merkle proof.
+//!
+//! The chain is looked up anew; that a gateway sent messages does not make it the one to ask. A
+//! gateway that gives wrong evidence is passed over and the next one asked; one that has nothing
+//! proves nothing: absence at one gateway only means *not yet*.
+
+use std::collections::BTreeMap;
+
+use distpos_proto::{
+    code::{Code, Reply},
+    light::Trusted,
+    message::MessageId,
+    retry::Cause,
+    stage::Proven,
+    wire::{Proofs, Request, Response},
+};
+
+use crate::{
+    contact,
+    event::Event,
+    gateway::Gateway,
+    inbound::{
+        deliver::{Claim, PutOff},
+        verify,
+    },
+};
+
+/// Proven messages out of a claim, by id; ids that could not be proven yet are missing.
+///
+/// # Errors
+/// [`PutOff`] if nothing could be proven at all: no route, no answer, not final.
+pub async fn fetch(
+    gateway: &Gateway,
+    trusted: &Trusted,
+    claim: &Claim,
+) -> Result<BTreeMap<MessageId, Proven>, PutOff> {
+    let source = trusted.chain;
+    let route = contact::route(gateway, source)
+        .await
+        .map_err(|reply| PutOff { cause: Cause::Unreachable, reply: temporary(&reply) })?;
+    let mut missing: Vec<MessageId> = claim.ids().to_vec();
+    let mut proven = BTreeMap::new();
+    let mut last = PutOff::not_ready("no gateway of the source chain has the proof yet");
+    for listed in route.to_try() {
+        let name = contact::name(listed);
+        let messages = missing.len();
+        gateway.emit(Event::ProofAsked { source, gateway: name.clone(), messages });
+        let request = Request::Proofs { family: trusted.family, ids: missing.clone() };
+        let proofs = match contact::one(gateway, source, listed, &request).await {
+            Ok(Response::Proofs(proofs)) => proofs,
+            Ok(Response::Refused(reply)) => {
+                last = PutOff { cause: Cause::Unreachable, reply: temporary(&reply) };
+                continue;
+            }
+            Ok(_) => {
+                let reply = Reply::new(Code::NO_ANSWER, format!("{name} answered something else"));
+                last = PutOff { cause: Cause::Unreachable, reply };
+                continue;
+            }
+            Err(reply) => {
+                last = PutOff { cause: Cause::Unreachable, reply };
+                continue;
+            }
+        };
+        let Proofs { blocks, absent } = proofs;
+        for evidence in &blocks {
+            for message in verify::verify(gateway, trusted, &name, evidence).await? {
+                proven.insert(message.message().id(), message);
+            }
+        }
+        missing.retain(|id| !proven.contains_key(id));
+        if missing.is_empty() {
+            break;
+        }
+        if let Some((_, reply)) = absent.into_iter().next() {
+            last = PutOff { cause: Cause::NotReady { block_time: None }, reply: temporary(&reply) };
+        }
+    }
+    // What was not asked for is of no interest, though it is proven.
+    proven.retain(|id, _| claim.ids().contains(id));
+    if proven.is_empty() { Err(last) } else { Ok(proven) }
+}
+
+/// Whatever a gateway of the source says here, it only makes us wait.
+fn temporary(reply: &Reply) -> Reply {
+    let code = if reply.code.is_temporary() { reply.code } else { Code::NOT_FINAL };
+    Reply::new(code, reply.text())
+}

@@ -1,0 +1,136 @@
+//! The way back: send signed receipts of what is final here, until the source has taken them.
+
+use std::time::Duration;
+
+use distpos_proto::{
+    chain::ChainId,
+    code::{Code, Reply},
+    message::MessageId,
+    receipt::{Receipt, SignedReceipt},
+    retry::{self, Cause},
+    wire::{Request, Response},
+};
+use distpos_spool::{Batch, Direction, SpoolError, State};
+
+use crate::{
+    contact::{self, Contacted},
+    event::Event,
+    gateway::Gateway,
+    transition::{Move, remove, shift},
+};
+
+/// How long a receipt is offered. After that the source has to ask (`/status`), which it does.
+pub const OFFERED_FOR_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Sends the receipts of ended messages to their source chain.
+pub async fn send(gateway: &Gateway, source: ChainId, batches: Vec<Batch>) {
+    let attempts = batches.iter().map(|batch| batch.attempts).max().unwrap_or(0);
+    let oldest = batches.iter().map(|batch| batch.since).min().unwrap_or_default();
+    let items = batches.iter().flat_map(|batch| &batch.items);
+    let ids: Vec<MessageId> = items.map(|item| item.id).collect();
+    let receipts = match gateway.spool.read(|tx| {
+        ids.iter()
+            .map(|id| Ok(tx.ended(Direction::Inbound, id)?.and_then(|end| end.outcome)))
+            .collect::<Result<Vec<_>, SpoolError>>()
+    }) {
+        Ok(outcomes) => outcomes
+            .into_iter()
+            .zip(&ids)
+            .filter_map(|(outcome, id)| outcome.map(|outcome| sign(gateway, source, *id, outcome)))
+            .collect::<Vec<_>>(),
+        Err(error) => {
+            gateway.emit(Event::Alert { what: format!("spool: {error}") });
+            return;
+        }
+    };
+    let sent: Vec<MessageId> = receipts.iter().map(|signed| signed.receipt.id).collect();
+    let answered = match contact::route(gateway, source).await {
+        Ok(route) => contact::call(gateway, &route, &Request::Receipts(receipts)).await,
+        Err(reply) => Err(reply),
+    };
+    let (taken, reply) = match answered {
+        Ok(Contacted { gateway: name, response: Response::Receipts(replies) })
+            if replies.len() == sent.len() =>
+        {
+            let taken = taken(&sent, &replies);
+            if !taken.is_empty() {
+                let ids = taken.clone();
+                gateway.emit(Event::ReceiptSent { source, gateway: name, ids });
+            }
+            let other = replies.into_iter().find(|reply| !reply.code.is_success());
+            (taken, other.unwrap_or_else(|| Reply::new(Code::NO_ANSWER, "no outcome kept")))
+        }
+        Ok(Contacted { response: Response::Refused(reply), .. }) | Err(reply) => {
+            (Vec::new(), reply)
+        }
+        Ok(Contacted { gateway: name, .. }) => {
+            let text = format!("{name} answered something else");
+            (Vec::new(), Reply::new(Code::NO_ANSWER, text))
+        }
+    };
+    let too_old = gateway.now().since(oldest) > OFFERED_FOR_MAX;
+    if let Err(error) = move_on(gateway, source, ids, taken, attempts, reply, too_old).await {
+        gateway.emit(Event::Alert { what: format!("spool: {error}") });
+    }
+}
+
+/// The receipt of an outcome, signed with the chain's current keys.
+pub fn sign(
+    gateway: &Gateway,
+    source: ChainId,
+    id: MessageId,
+    outcome: distpos_proto::receipt::Outcome,
+) -> SignedReceipt {
+    let destination = gateway.facts().chain;
+    Receipt { id, source, destination, outcome }.sign(&gateway.identity.keys)
+}
+
+fn taken(sent: &[MessageId], replies: &[Reply]) -> Vec<MessageId> {
+    let pairs = sent.iter().zip(replies);
+    pairs.filter(|(_, reply)| reply.code.is_success()).map(|(id, _)| *id).collect()
+}
+
+/// Lets go of what was taken, and offers the rest again later.
+async fn move_on(
+    gateway: &Gateway,
+    source: ChainId,
+    ids: Vec<MessageId>,
+    taken: Vec<MessageId>,
+    attempts: u32,
+    reply: Reply,
+    too_old: bool,
+) -> Result<(), SpoolError> {
+    let now = gateway.now();
+    let rest: Vec<MessageId> = ids.into_iter().filter(|id| !taken.contains(id)).collect();
+    let cause = if reply.code.is_temporary() {
+        Cause::Temporary { retry_after: reply.retry_after }
+    } else {
+        Cause::Hint
+    };
+    let delay = retry::delay(cause, attempts, gateway.random_u64());
+    if !rest.is_empty() {
+        if too_old {
+            let what = format!("{} receipts for {source} were not taken in 7 days", rest.len());
+            gateway.emit(Event::Alert { what });
+        }
+        let wait = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        let (messages, reply) = (rest.len(), reply.clone());
+        gateway.emit(Event::Deferred { chain: source, messages, reply, delay: wait });
+    }
+    let later = Move {
+        state: None,
+        due: Some(now.after(delay)),
+        attempts: attempts.saturating_add(1),
+        reply: Some(reply),
+    };
+    gateway
+        .spool
+        .transact(move |tx| {
+            remove(tx, Direction::Inbound, &taken, now)?;
+            if too_old {
+                return remove(tx, Direction::Inbound, &rest, now);
+            }
+            shift(tx, Direction::Inbound, &rest, &[State::Ended], &later, now).map(|_| ())
+        })
+        .await
+}

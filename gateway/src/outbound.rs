@@ -1,0 +1,53 @@
+//! Outbound: watch -> stamp -> spool -> resolve -> send -> ask -> settle.
+//!
+//! | state | what is done when it is due | leaves for |
+//! | --- | --- | --- |
+//! | `queued` | [`send`]: resolve the chain (step 2), hand the batch to a gateway of it | `accepted`; `refunding` if the chain does not exist |
+//! | `accepted` | [`ask`]: the receipt is late, ask how the message stands | `queued` if it is unknown there |
+//! | `closing`, `refunding` | [`settle`]: tell the outbox how it ended | gone, when that is final |
+//!
+//! A receipt may come at any time ([`settle::receipts`]) and moves a message to `closing` or
+//! `refunding` from wherever it is.
+
+use std::sync::Arc;
+
+use distpos_spool::{Batch, Direction, State};
+
+use crate::{
+    gateway::Gateway,
+    stop::Stop,
+    work::{self, Group},
+};
+
+// In the order in which a message passes them.
+
+pub mod watch;
+
+pub mod stamp;
+
+pub mod send;
+
+pub mod ask;
+
+pub mod prove;
+
+pub mod settle;
+
+/// Runs until asked to stop: one task watches the chain, one works on what is due.
+pub async fn run(gateway: Arc<Gateway>, stop: Stop) {
+    tokio::join!(
+        watch::run(&gateway, &stop),
+        work::run(gateway.clone(), Direction::Outbound, stop.clone(), step),
+    );
+}
+
+/// One piece of due work.
+async fn step(gateway: Arc<Gateway>, (state, peer): Group, batches: Vec<Batch>) {
+    match state {
+        State::Queued => send::send(&gateway, peer, batches).await,
+        State::Accepted => ask::ask(&gateway, peer, batches).await,
+        State::Closing | State::Refunding => settle::end(&gateway, state, batches).await,
+        // Inbound states never stand in this queue, and what is held waits for the operator.
+        State::Claimed | State::Delivering | State::Voiding | State::Ended | State::Held => {}
+    }
+}

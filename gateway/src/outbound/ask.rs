@@ -1,0 +1,105 @@
+//! A receipt is late: ask the destination how the messages stand.
+//!
+//! Nothing here refunds: a status binds nobody. Only a receipt with the chain's signatures ends a
+//! message, wherever it comes from.
+
+use distpos_proto::{
+    chain::ChainId,
+    code::{Code, Reply},
+    message::MessageId,
+    receipt::{SignedReceipt, Standing},
+    retry::{self, Cause},
+    wire::{IDS_MAX, Request, Response, StatusAnswer},
+};
+use distpos_spool::{Batch, Direction, SpoolError, State};
+
+use crate::{
+    contact::{self, Contacted},
+    event::Event,
+    gateway::Gateway,
+    outbound::settle,
+    transition::{Move, shift, to},
+};
+
+/// Asks about accepted batches of one destination.
+pub async fn ask(gateway: &Gateway, peer: ChainId, batches: Vec<Batch>) {
+    let attempts = batches.iter().map(|batch| batch.attempts).max().unwrap_or(0);
+    let items = batches.iter().flat_map(|batch| &batch.items);
+    let ids: Vec<MessageId> = items.map(|item| item.id).take(IDS_MAX).collect();
+    let answered = match contact::route(gateway, peer).await {
+        Ok(route) => contact::call(gateway, &route, &Request::Status(ids.clone())).await,
+        Err(reply) => Err(reply),
+    };
+    let (unknown, receipts, reply) = match answered {
+        Ok(Contacted { response: Response::Status(answers), .. }) if answers.len() == ids.len() => {
+            let (unknown, receipts) = sort(gateway, peer, &ids, answers);
+            (unknown, receipts, Reply::new(Code::NOT_FINAL, "waiting for the receipt"))
+        }
+        Ok(Contacted { response: Response::Refused(reply), .. }) | Err(reply) => {
+            (Vec::new(), Vec::new(), reply)
+        }
+        Ok(Contacted { gateway, .. }) => {
+            let text = format!("{gateway} answered something else");
+            (Vec::new(), Vec::new(), Reply::new(Code::NO_ANSWER, text))
+        }
+    };
+    settle::receipts(gateway, receipts).await;
+    if let Err(error) = move_on(gateway, ids, unknown, attempts, reply).await {
+        gateway.emit(Event::Alert { what: format!("spool: {error}") });
+    }
+}
+
+/// What is unknown there by a signed answer, and the receipts that came along.
+fn sort(
+    gateway: &Gateway,
+    peer: ChainId,
+    ids: &[MessageId],
+    answers: Vec<StatusAnswer>,
+) -> (Vec<MessageId>, Vec<SignedReceipt>) {
+    let Some(trusted) = gateway.correspondents.trusted(peer) else {
+        return (Vec::new(), Vec::new());
+    };
+    let (mut unknown, mut receipts) = (Vec::new(), Vec::new());
+    for (id, answer) in ids.iter().zip(answers) {
+        match answer {
+            StatusAnswer::Ended(receipt) => receipts.push(receipt),
+            StatusAnswer::Open(status) => {
+                let about = status.id == *id && status.destination == peer;
+                if about && status.standing == Standing::Unknown && status.is_by(&trusted.keys) {
+                    unknown.push(*id);
+                }
+            }
+        }
+    }
+    (unknown, receipts)
+}
+
+/// Sends again what is unknown there, and looks at the others later.
+async fn move_on(
+    gateway: &Gateway,
+    ids: Vec<MessageId>,
+    unknown: Vec<MessageId>,
+    attempts: u32,
+    reply: Reply,
+) -> Result<(), SpoolError> {
+    let now = gateway.now();
+    let next = attempts.saturating_add(1);
+    let delay = retry::delay(Cause::Accepted, next, gateway.random_u64());
+    let later = Move {
+        state: Some(State::Accepted),
+        due: Some(now.after(delay)),
+        attempts: next,
+        reply: Some(reply),
+    };
+    let waiting: Vec<MessageId> = ids.into_iter().filter(|id| !unknown.contains(id)).collect();
+    gateway
+        .spool
+        .transact(move |tx| {
+            let from = [State::Accepted];
+            let again = to(State::Queued, Some(now), None);
+            shift(tx, Direction::Outbound, &unknown, &from, &again, now)?;
+            shift(tx, Direction::Outbound, &waiting, &from, &later, now)?;
+            Ok::<_, SpoolError>(())
+        })
+        .await
+}

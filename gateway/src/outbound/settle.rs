@@ -1,0 +1,162 @@
+//! A receipt came: check it, keep it, and tell the outbox how the message ended.
+
+use distpos_proto::{
+    code::{Code, Reply},
+    message::MessageId,
+    receipt::{Ending, EndingKind, Outcome, SignedReceipt, VerifiedReceipt},
+    retry::{self, Cause},
+    time::UnixMillis,
+};
+use distpos_spool::{Batch, Direction, End, SpoolError, State, Tx};
+
+use crate::{
+    chain::Submission,
+    event::Event,
+    gateway::Gateway,
+    transition::{Move, shift, to},
+};
+
+/// What a receipt did.
+enum Taken {
+    /// It is kept; the outbox has to be told.
+    New,
+    /// The same end was known already.
+    Again,
+    /// No such message is waiting here.
+    Unknown,
+    /// Another end was accepted before: evidence against the signers.
+    Contradicts(Outcome),
+}
+
+/// Takes signed receipts; one reply each. A receipt is acknowledged when it is on disk.
+pub async fn receipts(gateway: &Gateway, receipts: Vec<SignedReceipt>) -> Vec<Reply> {
+    let mut replies = Vec::with_capacity(receipts.len());
+    for receipt in receipts {
+        replies.push(take(gateway, receipt).await);
+    }
+    replies
+}
+
+async fn take(gateway: &Gateway, signed: SignedReceipt) -> Reply {
+    let (id, destination) = (signed.receipt.id, signed.receipt.destination);
+    if signed.receipt.source != gateway.facts().chain {
+        return Reply::new(Code::POLICY, format!("receipt is for chain {}", signed.receipt.source));
+    }
+    let Some(trusted) = gateway.correspondents.trusted(destination) else {
+        return Reply::new(Code::KEY_NOT_FOUND, format!("no trusted keys of chain {destination}"));
+    };
+    let raw = signed.receipt.bytes();
+    let verified = match signed.verify(&trusted.keys) {
+        Ok(verified) => verified,
+        Err(error) => return Reply::new(Code::SIGNATURE, error.to_string()),
+    };
+    let (now, outcome) = (gateway.now(), verified.receipt().outcome.clone());
+    match gateway.spool.transact(move |tx| keep(tx, &verified, now)).await {
+        Ok(Taken::New) => {
+            gateway.emit(Event::ReceiptTaken { id, outcome });
+            Reply::new(Code::DELIVERED, "receipt taken")
+        }
+        Ok(Taken::Again) => Reply::new(Code::DELIVERED, "receipt known"),
+        Ok(Taken::Unknown) => {
+            // A sibling gateway may have it, or our view of the chain is behind.
+            Reply::new(Code::NOT_NOW, "no such message is waiting here").retry_after(60)
+        }
+        Ok(Taken::Contradicts(held)) => {
+            let what = format!("two outcomes for {id}: {held:?} and {outcome:?}");
+            let frozen = gateway.spool.transact(move |tx| tx.set_frozen(destination, &raw));
+            if let Err(error) = frozen.await {
+                gateway.emit(Event::Alert { what: format!("spool: {error}") });
+            }
+            gateway.emit(Event::Conflict { chain: destination, what });
+            Reply::new(Code::CONFLICT, "another outcome was signed before")
+        }
+        Err(error) => {
+            gateway.emit(Event::Alert { what: format!("spool: {error}") });
+            Reply::new(Code::SPOOL_FULL, "not kept").retry_after(60)
+        }
+    }
+}
+
+/// Keeps a verified receipt and makes the outbox's part due, in one commit.
+fn keep(tx: &mut Tx<'_>, verified: &VerifiedReceipt, now: UnixMillis) -> Result<Taken, SpoolError> {
+    let receipt = verified.receipt();
+    let known = tx.ended(Direction::Outbound, &receipt.id)?;
+    if let Some(end) = &known {
+        if end.peer != receipt.destination {
+            return Ok(Taken::Unknown);
+        }
+        if let Some(held) = &end.outcome {
+            let same = kind(held) == verified.ending().kind();
+            return Ok(if same { Taken::Again } else { Taken::Contradicts(held.clone()) });
+        }
+    }
+    let place = tx.find(Direction::Outbound, &receipt.id)?;
+    let batch = match place {
+        Some((batch, _)) => tx.batch(Direction::Outbound, batch)?,
+        None => None,
+    };
+    match &batch {
+        Some(batch) if batch.peer != receipt.destination => return Ok(Taken::Unknown),
+        None if known.is_none() => return Ok(Taken::Unknown),
+        _ => {}
+    }
+    let end = End {
+        peer: receipt.destination,
+        outcome: Some(receipt.outcome.clone()),
+        settled: known.as_ref().and_then(|end| end.settled),
+        at: now,
+        history: known.map_or_else(|| batch.map_or_else(Vec::new, |b| b.history), |k| k.history),
+    };
+    tx.set_ended(Direction::Outbound, &receipt.id, &end)?;
+    let state = match verified.ending().kind() {
+        EndingKind::Close => State::Closing,
+        EndingKind::Refund => State::Refunding,
+    };
+    let open = [State::Queued, State::Accepted, State::Held];
+    shift(tx, Direction::Outbound, &[receipt.id], &open, &to(state, Some(now), None), now)?;
+    Ok(Taken::New)
+}
+
+fn kind(outcome: &Outcome) -> EndingKind {
+    match outcome {
+        Outcome::Delivered { .. } => EndingKind::Close,
+        Outcome::Refused { .. } => EndingKind::Refund,
+    }
+}
+
+/// Tells the outbox how messages ended. They leave the queue when that is final
+/// ([`crate::outbound::watch`]); until then this is repeated: the outbox passes over what it has
+/// closed or refunded already.
+pub async fn end(gateway: &Gateway, state: State, batches: Vec<Batch>) {
+    let attempts = batches.iter().map(|batch| batch.attempts).max().unwrap_or(0);
+    let items = batches.iter().flat_map(|batch| &batch.items);
+    let ids: Vec<MessageId> = items.map(|item| item.id).collect();
+    let kind = if state == State::Closing { EndingKind::Close } else { EndingKind::Refund };
+    let endings = ids.iter().map(|id| Ending::recorded(*id, kind)).collect();
+    let (cause, reply) = match gateway.chain.submit(Submission::End(endings)).await {
+        Ok(submitted) => {
+            let transaction = submitted.transaction;
+            gateway.emit(Event::Submitted { what: "end", transaction, ids: ids.clone() });
+            (Cause::Accepted, None)
+        }
+        Err(error) => {
+            gateway.emit(Event::Alert { what: format!("chain: {error}") });
+            (Cause::Unreachable, Some(Reply::new(Code::NO_ANSWER, error.to_string())))
+        }
+    };
+    let now = gateway.now();
+    let delay = retry::delay(cause, attempts, gateway.random_u64());
+    let change = Move {
+        state: Some(state),
+        due: Some(now.after(delay)),
+        attempts: attempts.saturating_add(1),
+        reply,
+    };
+    let moved = gateway
+        .spool
+        .transact(move |tx| shift(tx, Direction::Outbound, &ids, &[state], &change, now))
+        .await;
+    if let Err(error) = moved {
+        gateway.emit(Event::Alert { what: format!("spool: {error}") });
+    }
+}

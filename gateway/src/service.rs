@@ -1,0 +1,153 @@
+//! What a gateway answers its peers: one function a call (`docs/protocol.md`, *Wire*).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use distpos_proto::{
+    chain::{ChainId, Family, Height},
+    code::{Code, Reply},
+    message::MessageId,
+    receipt::{Standing, Status},
+    wire::{
+        BODY_BYTES_MAX, HEADERS_MAX, Hello, IncomingBatch, REQUEST_MESSAGES_MAX, Request, Response,
+        StatusAnswer, VERSION,
+    },
+};
+use distpos_spool::{Direction, SpoolError};
+
+use crate::{
+    event::Event,
+    gateway::Gateway,
+    inbound::{accept, receipt},
+    outbound::{prove, settle},
+    peer::{Caller, PeerService},
+};
+
+/// The peers' side of a gateway.
+pub struct Service(pub Arc<Gateway>);
+
+#[async_trait]
+impl PeerService for Service {
+    async fn authorise(&self, caller: &Caller) -> Result<(), Reply> {
+        let own = self.0.facts().chain;
+        if caller.destination != own {
+            let text = format!("request is for {}, this is {own}", caller.destination);
+            return Err(Reply::new(Code::POLICY, text));
+        }
+        if caller.source == own {
+            return Err(Reply::new(Code::POLICY, "request speaks for this gateway's own chain"));
+        }
+        let route = self.0.resolver.route(caller.source).await.map_err(|error| {
+            let text = format!("{}: {error}", caller.source);
+            Reply::new(Code::DNS, text).retry_after(30)
+        })?;
+        if route.admits(&caller.pin) {
+            return Ok(());
+        }
+        let text = format!("key {} is not in the records of chain {}", caller.pin, caller.source);
+        Err(Reply::new(Code::POLICY, text))
+    }
+
+    async fn answer(&self, caller: &Caller, path: &str, body: Bytes) -> Vec<u8> {
+        let response = match Request::from_parts(path, &body) {
+            Ok(request) => self.respond(caller, request).await,
+            Err(error) => Response::Refused(error.reply()),
+        };
+        response.body()
+    }
+}
+
+impl Service {
+    async fn respond(&self, caller: &Caller, request: Request<IncomingBatch>) -> Response {
+        let gateway = &self.0;
+        match request {
+            Request::Hello => self.hello().await,
+            Request::Messages(batches) => {
+                Response::Messages(accept::messages(gateway, caller.source, batches).await)
+            }
+            Request::Proofs { family, ids } => {
+                Response::Proofs(prove::prove(gateway, caller.source, family, ids).await)
+            }
+            Request::Headers { from, to } => self.headers(from, to),
+            Request::Receipts(receipts) => {
+                let foreign = receipts.iter().any(|r| r.receipt.destination != caller.source);
+                if foreign {
+                    let text = "a receipt of another chain than the request speaks for";
+                    return Response::Refused(Reply::new(Code::POLICY, text));
+                }
+                Response::Receipts(settle::receipts(gateway, receipts).await)
+            }
+            Request::Status(ids) => self.status(caller.source, &ids),
+        }
+    }
+
+    async fn hello(&self) -> Response {
+        let facts = self.0.facts();
+        match self.0.chain.head().await {
+            Ok(head) => Response::Hello(Hello {
+                chain: facts.chain,
+                tag: facts.tag,
+                versions: vec![VERSION],
+                families: families(facts.family),
+                request_messages_max: REQUEST_MESSAGES_MAX as u64,
+                body_bytes_max: BODY_BYTES_MAX as u64,
+                head,
+            }),
+            Err(error) => {
+                self.0.emit(Event::Alert { what: format!("chain: {error}") });
+                Response::Refused(Reply::new(Code::NOT_NOW, "the node does not answer"))
+            }
+        }
+    }
+
+    fn headers(&self, from: Height, to: Height) -> Response {
+        match self.0.spool.read(|tx| tx.own_headers(from, to, HEADERS_MAX)) {
+            Ok(headers) => {
+                let keys = &self.0.identity.keys;
+                Response::Headers(headers.iter().map(|header| header.sign(keys)).collect())
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn status(&self, asker: ChainId, ids: &[MessageId]) -> Response {
+        let gateway = &self.0;
+        let Some(key) = gateway.identity.keys.first() else {
+            return Response::Refused(Reply::new(Code::NOT_NOW, "no chain key here"));
+        };
+        let own = gateway.facts().chain;
+        let answers = gateway.spool.read(|tx| {
+            ids.iter()
+                .map(|id| {
+                    let end = tx.ended(Direction::Inbound, id)?.filter(|end| end.peer == asker);
+                    if let Some(outcome) = end.and_then(|end| end.outcome) {
+                        let signed = receipt::sign(gateway, asker, *id, outcome);
+                        return Ok(StatusAnswer::Ended(signed));
+                    }
+                    let queued = match tx.find(Direction::Inbound, id)? {
+                        Some((batch, _)) => tx.batch(Direction::Inbound, batch)?,
+                        None => None,
+                    };
+                    let standing = match queued {
+                        Some(batch) if batch.peer == asker => Standing::Pending,
+                        _ => Standing::Unknown,
+                    };
+                    Ok(StatusAnswer::Open(Status::sign(*id, own, standing, key)))
+                })
+                .collect::<Result<Vec<_>, SpoolError>>()
+        });
+        answers.map_or_else(|error| self.failed(&error), Response::Status)
+    }
+
+    /// The peer is told little; the log has the rest.
+    fn failed(&self, error: &SpoolError) -> Response {
+        self.0.emit(Event::Alert { what: format!("spool: {error}") });
+        Response::Refused(Reply::new(Code::SPOOL_FULL, "not now").retry_after(60))
+    }
+}
+
+/// Evidence a gateway of this family can give.
+fn families(native: Family) -> Vec<Family> {
+    if native == Family::Attested { vec![native] } else { vec![native, Family::Attested] }
+}

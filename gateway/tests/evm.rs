@@ -1,0 +1,21 @@
+//! The EVM chain's stories: a real node (anvil on the PATH), the committed contracts.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as the tests do")]
+
+#[path = "evm/world.rs"]
+mod world;
+
+#[path = "evm/outbox.rs"]
+mod outbox;
+
+#[path = "evm/inbox.rs"]
+mod inbox;
+
+#[path = "evm/ends.rs"]
+mod ends;
+
+#[path = "evm/evidence.rs"]
+mod evidence;
+
+#[path = "evm/node_faults.rs"]
+mod node_faults;

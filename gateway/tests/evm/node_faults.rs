@@ -1,0 +1,304 @@
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use alloy_primitives::Address;
+use distpos_gateway::chain::{
+    ChainError, LocalChain,
+    evm::{Evm, EvmConfig, Finality},
+};
+use distpos_proto::chain::Height;
+use serde_json::{Value as Json, json};
+
+use super::world::{GATEWAY, World, chain, config, key};
+
+/// What the false node makes of a request's body and method: an answer's body.
+type Answers = dyn Fn(&str, &str) -> Vec<u8> + Send + Sync;
+
+/// A node that answers as it is told.
+struct FalseNode {
+    url: String,
+    address: std::net::SocketAddr,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FalseNode {
+    fn start(answers: impl Fn(&Json, &str) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        Self::start_raw(move |body, method| {
+            let call: Json = serde_json::from_str(body).unwrap();
+            answers(&call["id"], method)
+        })
+    }
+
+    fn start_raw(answers: impl Fn(&str, &str) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if stopped.load(Ordering::SeqCst) {
+                    return;
+                }
+                if let Ok(stream) = stream {
+                    serve(stream, &answers);
+                }
+            }
+        });
+        let url = format!("http://{address}/");
+        Self { url, address, stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for FalseNode {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        TcpStream::connect(self.address).ok();
+        self.thread.take().unwrap().join().ok();
+    }
+}
+
+/// One request a connection, so that keeping connections is put to the test too.
+fn serve(mut stream: TcpStream, answers: &Answers) {
+    let mut request = Vec::new();
+    let mut buffer = [0; 4096];
+    let body = loop {
+        let Ok(read @ 1..) = stream.read(&mut buffer) else { return };
+        request.extend(&buffer[..read]);
+        let text = String::from_utf8_lossy(&request);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| {
+            let line = line.to_ascii_lowercase();
+            line.strip_prefix("content-length: ")?.parse::<usize>().ok()
+        });
+        if length.is_some_and(|length| body.len() >= length) {
+            break body.to_owned();
+        }
+    };
+    let call: Json = serde_json::from_str(&body).unwrap();
+    let answer = answers(&body, call["method"].as_str().unwrap());
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", answer.len());
+    stream.write_all(head.as_bytes()).ok();
+    stream.write_all(&answer).ok();
+    stream.shutdown(Shutdown::Both).ok();
+}
+
+fn result(id: &Json, result: &Json) -> Vec<u8> {
+    json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string().into_bytes()
+}
+
+async fn opened(node: &str) -> Result<Evm, ChainError> {
+    let config = EvmConfig {
+        node: node.to_owned(),
+        chain: chain("e2e4"),
+        eth_chain_id: 58_084,
+        contract: Address::repeat_byte(1),
+        start: Height(0),
+        finality: Finality::Confirmations(2),
+        poll: Duration::from_millis(10),
+        inclusion_time_max: Duration::from_secs(1),
+    };
+    Evm::open(config, key(GATEWAY)).await
+}
+
+#[tokio::test]
+async fn garbage_from_the_node_is_named_and_temporary() {
+    let cases: [fn(&Json) -> Vec<u8>; 9] = [
+        |_| Vec::new(),
+        |_| b"<html>502 Bad Gateway</html>".to_vec(),
+        |id| result(id, &json!("0xe2e4"))[..20].to_vec(),
+        |_| result(&json!(4711), &json!("0xe2e4")),
+        |_| result(&json!(null), &json!("0xe2e4")),
+        |id| result(id, &json!(58_084)),
+        |id| result(id, &json!("0x")),
+        |id| result(id, &json!(null)),
+        |id| {
+            json!({"id": id, "error": {"code": -32_000, "message": "\u{1b}[2Jno"}})
+                .to_string()
+                .into()
+        },
+    ];
+    for (index, case) in cases.into_iter().enumerate() {
+        let node = FalseNode::start(move |id, _| case(id));
+        let error = opened(&node.url).await.unwrap_err();
+        let named = matches!(error, ChainError::Garbage { call: "eth_chainId", .. });
+        assert!(named && error.is_temporary(), "{index}: {error}");
+        assert!(!error.to_string().contains('\u{1b}'), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_huge_answer_is_given_up_and_not_kept() {
+    let node = FalseNode::start(|id, _| {
+        let mut body = result(id, &json!("0xe2e4"));
+        body.resize(64 * 1024 * 1024 + 1, b' ');
+        body
+    });
+    let error = opened(&node.url).await.unwrap_err();
+    assert!(matches!(error, ChainError::Garbage { call: "eth_chainId", .. }), "{error}");
+}
+
+#[tokio::test]
+async fn another_chain_is_for_the_operator() {
+    let node = FalseNode::start(|id, _| result(id, &json!("0x1")));
+    let error = opened(&node.url).await.unwrap_err();
+    assert!(matches!(error, ChainError::OtherChain(_)) && !error.is_temporary(), "{error}");
+}
+
+#[tokio::test]
+async fn a_node_that_is_not_there_is_waited_for() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", free.local_addr().unwrap());
+    drop(free);
+    for url in [url.as_str(), "https://127.0.0.1/", "127.0.0.1:8545", "", "http://u:p@127.0.0.1/"] {
+        let error = opened(url).await.unwrap_err();
+        assert!(matches!(error, ChainError::Unreachable { .. }), "{url}: {error}");
+        assert!(!error.to_string().contains("u:p"), "{error}");
+    }
+}
+
+/// Asks the real node.
+fn pass_on(world: &World) -> impl Fn(&str) -> Json + Send + Sync + 'static {
+    let authority = world.node.url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    move |body| {
+        let mut stream = TcpStream::connect(&authority).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "POST / HTTP/1.1\r\nHost: {authority}\r\nContent-Type: application/json\r\n\
+             Connection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    }
+}
+
+/// A real node's answers, some of them bent.
+fn bent(world: &World, bend: impl Fn(&str, &mut Json) + Send + Sync + 'static) -> FalseNode {
+    let pass = pass_on(world);
+    FalseNode::start_raw(move |body, method| {
+        let mut answer = pass(body);
+        bend(method, &mut answer);
+        answer.to_string().into_bytes()
+    })
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn a_node_that_bends_its_answers_makes_no_evidence_and_no_messages() {
+    let world = World::start().await;
+    let id = world.send(&super::world::call_to("b1c2", "alice")).await;
+    world.node.finalize();
+    let watched = world.evm.watch(None).await.unwrap();
+    let height = watched.blocks[0].height;
+    let open = async |node: &FalseNode| {
+        let config = EvmConfig { node: node.url.clone(), ..config(&world.node, &world.deployed) };
+        Evm::open(config, key(GATEWAY)).await.unwrap()
+    };
+    let is_garbage = |error: &ChainError| matches!(error, ChainError::Garbage { .. });
+
+    // A receipt with another status does not lead to the root; nor does another header.
+    let node = bent(&world, |method, answer| {
+        if method == "eth_getBlockReceipts" {
+            answer["result"][0]["status"] = json!("0x0");
+        }
+    });
+    let error = open(&node).await.prove(height, &[id]).await.unwrap_err();
+    assert!(is_garbage(&error) && error.to_string().contains("receiptsRoot"), "{error}");
+    let node = bent(&world, |method, answer| {
+        if method == "eth_getBlockByNumber" {
+            answer["result"]["gasUsed"] = json!("0x1");
+        }
+    });
+    let error = open(&node).await.prove(height, &[id]).await.unwrap_err();
+    assert!(is_garbage(&error) && error.to_string().contains("hash"), "{error}");
+
+    // A node without block receipts gives them one by one; one that refuses ranges, block by block.
+    let node = bent(&world, |method, answer| {
+        if method == "eth_getBlockReceipts" {
+            let error = json!({"code": -32_601, "message": "the method does not exist"});
+            *answer = json!({"jsonrpc": "2.0", "id": answer["id"], "error": error});
+        }
+    });
+    let poorer = open(&node).await;
+    assert_eq!(
+        poorer.prove(height, &[id]).await.unwrap(),
+        world.evm.prove(height, &[id]).await.unwrap()
+    );
+
+    // Logs of another contract or of another block are none of ours.
+    let other = format!("0x{}", "11".repeat(20));
+    let hash = format!("0x{}", "22".repeat(32));
+    for (field, value) in
+        [("address", other), ("blockHash", hash), ("blockNumber", "0xffff".into())]
+    {
+        let node = bent(&world, move |method, answer| {
+            if method == "eth_getLogs" {
+                for log in answer["result"].as_array_mut().unwrap() {
+                    log[field] = json!(value);
+                }
+            }
+        });
+        let error = open(&node).await.watch(None).await.unwrap_err();
+        assert!(is_garbage(&error), "{field}: {error}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn a_node_that_refuses_long_ranges_is_asked_for_shorter_ones() {
+    let world = World::start().await;
+    let id = world.send(&super::world::call_to("b1c2", "alice")).await;
+    world.node.rpc("anvil_mine", &json!(["0x40"]));
+    let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let node = refusing_ranges(&world, seen);
+    let config = EvmConfig { node: node.url.clone(), ..config(&world.node, &world.deployed) };
+    let evm = Evm::open(config, key(GATEWAY)).await.unwrap();
+    let head = evm.head().await.unwrap();
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let watched = evm.watch(after).await.unwrap();
+        found.extend(watched.blocks.into_iter().flat_map(|block| block.outgoing));
+        if watched.cursor.height >= head.height {
+            break;
+        }
+        after = Some(watched.cursor);
+    }
+    assert_eq!(found.iter().map(|message| message.id()).collect::<Vec<_>>(), [id]);
+    let asked = asked.lock().unwrap();
+    assert!(asked.iter().any(|blocks| *blocks > 10) && asked.iter().any(|blocks| *blocks <= 10));
+}
+
+/// Passes everything on but `eth_getLogs` over more than ten blocks.
+fn refusing_ranges(world: &World, asked: Arc<std::sync::Mutex<Vec<u64>>>) -> FalseNode {
+    let pass = pass_on(world);
+    FalseNode::start_raw(move |body, method| {
+        if method == "eth_getLogs" {
+            let call: Json = serde_json::from_str(body).unwrap();
+            let number = |field: &str| {
+                let text = call["params"][0][field].as_str().unwrap();
+                u64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap()
+            };
+            let blocks = number("toBlock") - number("fromBlock") + 1;
+            asked.lock().unwrap().push(blocks);
+            if blocks > 10 {
+                let error = json!({"code": -32_005, "message": "limited to a 10 block range"});
+                return json!({"jsonrpc": "2.0", "id": call["id"], "error": error})
+                    .to_string()
+                    .into_bytes();
+            }
+        }
+        pass(body).to_string().into_bytes()
+    })
+}

@@ -1,0 +1,14 @@
+//! Stories of look-ups: over a zone in memory, an authoritative server in this process, and BIND.
+
+#[cfg(test)]
+mod bind;
+#[cfg(test)]
+mod cache;
+#[cfg(test)]
+mod order;
+#[cfg(test)]
+mod rules;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod support;
