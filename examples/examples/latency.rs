@@ -131,9 +131,8 @@ impl Bench {
         if closed != [id] {
             bail!("{closed:?} closed, expected {id}");
         }
-        let at = |point| {
-            self.stamps.of(id, point).with_context(|| format!("{id} was never {point:?}"))
-        };
+        let at =
+            |point| self.stamps.of(id, point).with_context(|| format!("{id} was never {point:?}"));
         // The watching gateway may be told of the block before the user is.
         let last = returned.min(at(Point::Watched)?);
         let passed = |from: Instant, to: Instant| to.saturating_duration_since(from);
@@ -337,7 +336,9 @@ impl Report {
             println!("burst: {rate:.0} messages a second, from submission to receipt");
         }
         if let (Some(before), Some(after)) = (self.rss_mib, self.rss_after_mib) {
-            println!("memory of both gateways together: {before:.1} MiB, at the end {after:.1} MiB");
+            println!(
+                "memory of both gateways together: {before:.1} MiB, at the end {after:.1} MiB"
+            );
         }
     }
 }
