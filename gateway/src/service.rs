@@ -45,8 +45,11 @@ impl PeerService for Service {
         if route.admits(&caller.pin) {
             return Ok(());
         }
+        // It may have been published a moment ago: our view of DNS is as old as its TTL allows.
         let text = format!("key {} is not in the records of chain {}", caller.pin, caller.source);
-        Err(Reply::new(Code::POLICY, text))
+        let old = route.expires.since(self.0.now()).as_secs().clamp(5, 300);
+        let seconds = u32::try_from(old).unwrap_or(300);
+        Err(Reply::new(Code::KEY_NOT_FOUND, text).retry_after(seconds))
     }
 
     async fn answer(&self, caller: &Caller, path: &str, body: Bytes) -> Vec<u8> {
@@ -63,9 +66,7 @@ impl Service {
         let gateway = &self.0;
         match request {
             Request::Hello => self.hello().await,
-            Request::Messages(batches) => {
-                Response::Messages(accept::messages(gateway, caller.source, batches).await)
-            }
+            Request::Messages(batches) => accept::messages(gateway, caller.source, batches).await,
             Request::Proofs { family, ids } => {
                 Response::Proofs(prove::prove(gateway, caller.source, family, ids).await)
             }
