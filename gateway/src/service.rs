@@ -10,7 +10,7 @@ use distpos_proto::{
     message::MessageId,
     receipt::{Standing, Status},
     wire::{
-        BODY_BYTES_MAX, HEADERS_MAX, Hello, IncomingBatch, REQUEST_MESSAGES_MAX, Request, Response,
+        BODY_BYTES_MAX, Hello, IncomingBatch, REQUEST_MESSAGES_MAX, Request, Response,
         StatusAnswer, VERSION,
     },
 };
@@ -23,6 +23,9 @@ use crate::{
     outbound::{prove, settle},
     peer::{Caller, PeerService},
 };
+
+/// Most headers given in one answer; each is read with its block's leaves.
+const HEADERS_GIVEN_MAX: usize = 64;
 
 /// The peers' side of a gateway.
 pub struct Service(pub Arc<Gateway>);
@@ -103,7 +106,7 @@ impl Service {
     }
 
     fn headers(&self, from: Height, to: Height) -> Response {
-        match self.0.spool.read(|tx| tx.own_headers(from, to, HEADERS_MAX)) {
+        match self.0.spool.read(|tx| tx.own_headers(from, to, HEADERS_GIVEN_MAX)) {
             Ok(headers) => {
                 let keys = &self.0.identity.keys;
                 Response::Headers(headers.iter().map(|header| header.sign(keys)).collect())

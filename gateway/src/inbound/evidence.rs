@@ -66,10 +66,8 @@ pub async fn fetch(
             }
         };
         let Proofs { blocks, absent } = proofs;
-        for evidence in &blocks {
-            for message in verify::verify(gateway, trusted, &name, evidence).await? {
-                proven.insert(message.message().id(), message);
-            }
+        for message in verify::verify(gateway, trusted, &name, &blocks).await? {
+            proven.insert(message.message().id(), message);
         }
         missing.retain(|id| !proven.contains_key(id));
         if missing.is_empty() {
