@@ -126,6 +126,22 @@ library MessageCodec {
         return true;
     }
 
+    /// Whether this names an asset, `<issuer chain-id>/<label>`; the label is 1 to 32 letters, digits
+    /// or -._
+    function isAsset(bytes memory name) internal pure returns (bool) {
+        uint256 slash;
+        while (slash < name.length && name[slash] != "/") slash++;
+        if (slash + 1 >= name.length || name.length - slash > 33) return false;
+        bytes memory issuer = new bytes(slash);
+        for (uint256 i = 0; i < slash; i++) issuer[i] = name[i];
+        uint256 allowed = (uint256(0x07fffffe87fffffe) << 64) | uint256(0x03ff600000000000);
+        for (uint256 i = slash + 1; i < name.length; i++) {
+            uint8 c = uint8(name[i]);
+            if (c > 127 || (allowed >> c) & 1 == 0) return false;
+        }
+        return isChainId(issuer);
+    }
+
     // Whether this is a local address: 1 to 128 letters, digits or -._:/+@=
     function isLocal(bytes memory local) internal pure returns (bool) {
         if (local.length == 0 || local.length > 128) return false;

@@ -106,7 +106,8 @@ abstract contract Vault {
         onlyOwner
     {
         if (!MessageCodec.isChainId(bytes(chain))) revert NotAChainId();
-        if (bytes(asset).length == 0 || bytes(asset).length > 65) revert NotAnAsset();
+        // A message that names another could be read by nobody: its sum would be locked for ever.
+        if (!MessageCodec.isAsset(bytes(asset))) revert NotAnAsset();
         Peer storage peer = peers[packed(chain)];
         if (keccak256(bytes(assets[peer.asset])) != keccak256(bytes(asset))) {
             peer.asset = uint32(assets.length);

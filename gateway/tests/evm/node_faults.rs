@@ -252,6 +252,21 @@ async fn a_node_that_bends_its_answers_makes_no_evidence_and_no_messages() {
         let error = open(&node).await.watch(None).await.unwrap_err();
         assert!(is_garbage(&error), "{field}: {error}");
     }
+
+    // A message of our own that cannot be read is not passed over: it would be lost.
+    let node = bent(&world, |method, answer| {
+        if method == "eth_getLogs" {
+            for log in answer["result"].as_array_mut().unwrap() {
+                if log["topics"].as_array().unwrap().len() == 2 {
+                    let data = log["data"].as_str().unwrap().replace("b000", "b100");
+                    log["data"] = json!(data);
+                }
+            }
+        }
+    });
+    let error = open(&node).await.watch(None).await.unwrap_err();
+    let id = data_encoding::HEXLOWER.encode(&id.0);
+    assert!(is_garbage(&error) && error.to_string().contains(&id), "{error}");
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ async fn the_contract_writes_the_bytes_that_proto_would_write() {
 }
 
 /// The input of `send` for texts and numbers that no honest client would make.
-fn send_input(to: &str, data_bytes: usize, on_fail: u8, expires: u64) -> Vec<u8> {
+pub(crate) fn send_input(to: &str, data_bytes: usize, on_fail: u8, expires: u64) -> Vec<u8> {
     let word = |number: u64| U256::from(number).to_be_bytes::<32>();
     let padded = |bytes: &[u8]| {
         let mut out = word(bytes.len() as u64).to_vec();
@@ -231,4 +231,70 @@ async fn a_user_at_the_wrong_node_or_outbox_is_told_before_anything_is_signed() 
     other_chain(world.user.check_outbox(key(USER).address(), chain("e2e4"), tag).await);
     other_chain(world.user.check_outbox(contract, chain("b1c2"), tag).await);
     other_chain(world.user.check_outbox(contract, chain("e2e4"), PEER_TAG).await);
+}
+
+/// The input of `setPeer` with any text for an asset.
+fn set_peer_input(asset: &[u8]) -> Vec<u8> {
+    let word = |number: u64| U256::from(number).to_be_bytes::<32>();
+    let mut out = keccak256("setPeer(string,bytes8,string,uint256)")[..4].to_vec();
+    let mut tag = [0; 32];
+    tag[..8].copy_from_slice(&PEER_TAG.0);
+    out.extend([word(128), tag, word(192), word(0), word(4)].concat());
+    out.extend(b"b1c2");
+    out.resize(4 + 192, 0);
+    out.extend(word(asset.len() as u64));
+    out.extend(asset);
+    out.resize(4 + (out.len() - 4).next_multiple_of(32), 0);
+    out
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn a_peers_asset_is_one_that_a_message_can_name() {
+    let world = World::start().await;
+    let set = async |asset: &[u8]| {
+        let input = set_peer_input(asset);
+        world.owner.call(Some(world.deployed.contract), Amount::ZERO, input).await
+    };
+    let long = |issuer, label| [vec![b'f'; issuer], vec![b'/'], vec![b'Z'; label]].concat();
+    let wrong = [
+        &b""[..],
+        b"ETH",
+        b"/",
+        b"/coin",
+        b"b1c2/",
+        b"0b1c2/coin",
+        b"B1C2/coin",
+        b"xyz/coin",
+        b"b1c2/co in",
+        b"b1c2/coin/x",
+        b"b1c2/c+n",
+        b"b1c2/c:n",
+        b"b1c2/c@n",
+        b"b1c2/c[n",
+        b"b1c2/c`n",
+        b"b1c2/c{n",
+        b"b1c2/c\0n",
+        b"b1c2/\xc3\xa4",
+        &long(33, 1),
+        &long(32, 33),
+    ];
+    for asset in wrong {
+        let text = std::str::from_utf8(asset).unwrap();
+        assert!(text.parse::<distpos_proto::message::Asset>().is_err(), "{text:?}");
+        let error = set(asset).await.unwrap_err();
+        let named =
+            matches!(&error, ChainError::Refused(_)) && error.to_string().contains("NotAnAsset");
+        assert!(named, "{text:?}: {error}");
+    }
+    // What it takes, the other side can read in a message.
+    let right = [&b"1/c"[..], b"b1c2/-._azAZ09", b"ffff0/_", &long(32, 32)];
+    for asset in right {
+        set(asset).await.unwrap();
+        world.send(&UserCall { amount: amount(5), ..call_to("b1c2", "alice") }).await;
+    }
+    let (outgoing, ..) = world.all().await;
+    let named =
+        outgoing.iter().map(|m| m.fields().value.as_ref().unwrap().asset.as_str().as_bytes());
+    assert_eq!(named.collect::<Vec<_>>(), right);
 }

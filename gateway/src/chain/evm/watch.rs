@@ -151,11 +151,9 @@ impl Evm {
                 continue;
             };
             if event == Event::Sent {
-                match self.message_of(log) {
-                    Ok(message) => found.outgoing.push(message),
-                    // Nobody could prove it to anyone, and the others must not wait for it.
-                    Err(what) => tracing::error!(%height, what, "the outbox emitted no message"),
-                }
+                // The contract emits nothing else: passing over it could lose a message and its sum.
+                let message = self.message_of(log).map_err(|what| not_ours(height, log, &what))?;
+                found.outgoing.push(message);
             } else if names_no_chain(event, log) {
                 // Whoever holds the gateway role can make the contract say so. It is no message's
                 // end, and stopping here would stop here for ever.
@@ -184,6 +182,13 @@ impl Evm {
         }
         Ok(message)
     }
+}
+
+/// A log of our own outbox that is no message: watching stops before it until the operator has
+/// looked, so that nothing is lost.
+fn not_ours(height: Height, log: &LogEntry, what: &str) -> ChainError {
+    let id = log.topics.get(1).map_or_else(|| "none".to_owned(), |topic| hex(&topic.0));
+    garbage(LOGS, format!("a Sent event in block {height} with the id {id} is no message: {what}"))
 }
 
 /// The event of a log. The contract is ours: a log that does not fit is the node's fault.
