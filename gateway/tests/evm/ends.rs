@@ -115,3 +115,43 @@ async fn a_refund_that_is_refused_can_be_claimed_later() {
     assert_eq!(world.node.balance(wallet), U256::from(500));
     assert_eq!(world.number(contract, "owed()").await, U256::ZERO);
 }
+
+/// A contract that sends one wei to `b1c2` when it is made, and burns all gas of a payment that
+/// is real, and none in an estimate.
+async fn two_faced_sender(world: &World) {
+    // GASPRICE PUSH1 5 JUMPI STOP; JUMPDEST PUSH1 5 JUMP
+    let code = [0x3a, 0x60, 5, 0x57, 0, 0x5b, 0x60, 5, 0x56];
+    let input = super::outbox::send_input("b1c2xalice", 0, 0, 0);
+    let length = u16::try_from(input.len()).unwrap().to_be_bytes();
+    // PUSH2 length PUSH2 offset PUSH1 0 CODECOPY
+    let copy = [&[0x61], &length[..], &[0x61, 0, 65, 0x60, 0, 0x39]].concat();
+    // PUSH1 0 PUSH1 0 PUSH2 length PUSH1 0 CALLVALUE PUSH20 contract GAS CALL, or INVALID
+    let send = [&[0x60, 0, 0x60, 0, 0x61], &length[..], &[0x60, 0, 0x34, 0x73]].concat();
+    let contract = world.deployed.contract;
+    let send = [&send[..], contract.as_slice(), &[0x5a, 0xf1, 0x60, 46, 0x57, 0xfe, 0x5b]].concat();
+    // PUSH9 code PUSH1 0 MSTORE PUSH1 9 PUSH1 23 RETURN
+    let made = [&[0x68], &code[..], &[0x60, 0, 0x52, 0x60, 9, 0x60, 23, 0xf3]].concat();
+    let creation = [copy, send, made].concat();
+    assert_eq!(creation.len(), 65);
+    let creation = [creation, input].concat();
+    world.owner.call(None, amount(1), creation).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn a_sender_that_cheats_the_estimate_holds_up_nobody_elses_refund() {
+    let world = World::start().await;
+    for _ in 0..8 {
+        two_faced_sender(&world).await;
+    }
+    let honest = world.send(&UserCall { amount: amount(7), ..call_to("b1c2", "alice") }).await;
+    let (outgoing, ..) = world.all().await;
+    assert_eq!(outgoing.len(), 9);
+    assert_eq!(outgoing[8].id(), honest);
+    let endings = outgoing.iter().map(|message| ending(message.id(), false)).collect();
+    let submitted = world.evm.submit(Submission::End(endings)).await.unwrap();
+    assert_eq!(submitted.refused, []);
+    let contract = world.deployed.contract;
+    assert_eq!(world.number(contract, "openEscrow()").await, U256::ZERO);
+    assert_eq!(world.number(contract, "owed()").await, U256::from(8), "they refused theirs");
+}

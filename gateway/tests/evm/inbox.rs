@@ -415,3 +415,41 @@ async fn a_stolen_role_cannot_stop_the_watching_for_good() {
     let ids: Vec<_> = events.iter().map(|event| delivered(event).0).collect();
     assert_eq!(ids, [note.id(), next.id()]);
 }
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn what_no_block_has_room_for_holds_up_nobody_else() {
+    let world = World::start().await;
+    let (echo, honest) = (local(world.echo().await), local(wallet(0xaa)));
+    let before = message(world.foreign.payment(1, &honest, amount(5)));
+    let wide =
+        message(Fields { data: b"x".to_vec(), gas: 5_000_000, ..world.foreign.message(2, &echo) });
+    let after: Vec<_> =
+        (3..=12).map(|n| message(world.foreign.payment(n, &honest, amount(5)))).collect();
+    world.node.rpc("evm_setBlockGasLimit", &json!(["0x2dc6c0"]));
+    world.node.rpc("evm_mine", &json!([]));
+    let mut all = vec![&before, &wide];
+    all.extend(&after);
+    let submitted = world.deliver(&all).await;
+    let [(id, reply)] = &submitted.refused[..] else { panic!("{:?}", submitted.refused) };
+    assert_eq!((*id, reply.code), (wide.id(), Code::NOT_NOW), "{reply}");
+    assert_eq!(world.node.balance(wallet(0xaa)), U256::from(55));
+    // Alone it is no less than a failure of the submission, which the operator reads.
+    let admitted = vec![world.foreign.admitted(&wide)];
+    let error = world.evm.submit(Submission::Deliver(admitted)).await.unwrap_err();
+    assert!(matches!(error, ChainError::Garbage { call: "eth_estimateGas", .. }), "{error}");
+
+    // Voids that no block takes together are cut too.
+    let voids: Vec<_> = (20..26)
+        .map(|sequence| {
+            let fields = world.foreign.message(sequence, &honest);
+            let fields = message(Fields { data: vec![7; 20_000], ..fields });
+            world.foreign.proven(&fields).refuse(Reply::new(Code::POLICY, "mine")).unwrap()
+        })
+        .collect();
+    let submitted = world.evm.submit(Submission::Void(voids)).await.unwrap();
+    assert_eq!(submitted.refused, []);
+    let (_, events, _) = world.all().await;
+    let voided = events.iter().filter(|event| matches!(event, ChainEvent::Voided { .. }));
+    assert_eq!((voided.count(), events.len()), (6, 17));
+}

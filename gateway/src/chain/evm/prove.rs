@@ -88,7 +88,9 @@ impl Evm {
         let receipts = match self.rpc.call::<Option<Vec<Receipt>>>(RECEIPTS, json!([height])).await
         {
             Ok(Some(receipts)) => receipts,
-            Ok(None) | Err(RpcError::Node(..)) => self.receipts_one_by_one(found).await?,
+            Ok(None) | Err(RpcError::Node(..) | RpcError::TooLong(_)) => {
+                self.receipts_one_by_one(found).await?
+            }
             Err(error) => return Err(error.into()),
         };
         let hashes = receipts.iter().map(|receipt| receipt.transaction_hash.0);

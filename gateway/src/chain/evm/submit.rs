@@ -32,6 +32,9 @@ const MESSAGE_GAS: u64 = 250_000;
 const BYTE_GAS: u64 = 60;
 /// Most ids closed or refunded by one transaction.
 const ENDINGS_MAX: usize = 50;
+/// Gas of one close or refund: state, sums, book, a payment to a wallet contract that uses all it
+/// may, and the note of what it refused.
+const ENDING_GAS: u64 = 160_000;
 /// How often to ask for a transaction's receipt.
 const RECEIPT_POLL: Duration = Duration::from_millis(250);
 /// What the tip is where the node does not say, in wei.
@@ -82,22 +85,26 @@ impl Sender {
         Err(RpcError::Reverted(hash))
     }
 
-    async fn send(&self, rpc: &Rpc, action: Action) -> Result<[u8; 32], RpcError> {
-        let from = hex(self.address().as_slice());
+    /// Gas that the node says it uses now.
+    async fn estimate(&self, rpc: &Rpc, action: &Action) -> Result<u64, RpcError> {
         let mut call = json!({
-            "from": from,
+            "from": hex(self.address().as_slice()),
             "value": format!("{:#x}", action.value),
             "data": hex(&action.input),
         });
         if let Some(to) = action.to {
             call["to"] = json!(hex(to.as_slice()));
         }
-        let estimate = rpc.call::<Number>(ESTIMATE, json!([call])).await?.0;
+        Ok(rpc.call::<Number>(ESTIMATE, json!([call])).await?.0)
+    }
+
+    async fn send(&self, rpc: &Rpc, action: Action) -> Result<[u8; 32], RpcError> {
+        let from = hex(self.address().as_slice());
+        let estimate = self.estimate(rpc, &action).await?;
         // What is not used is given back; other messages of the block may change the cost.
-        let gas_limit = match estimate.saturating_add(estimate / 5) {
-            enough if enough >= action.gas_min => enough,
-            less => less.max(action.gas_min.min(block_gas_max(rpc).await?)),
-        };
+        let wanted = estimate.saturating_add(estimate / 5).max(action.gas_min);
+        // No block takes a transaction that asks for more than it has; the estimate fits.
+        let gas_limit = wanted.min(block_gas_max(rpc).await?).max(estimate);
         let (base, tip) = fees(rpc).await?;
         let _turn = self.turn.lock().await;
         let nonce: Number = rpc.call("eth_getTransactionCount", json!([from, "pending"])).await?;
@@ -206,71 +213,76 @@ impl Evm {
         }
     }
 
-    /// A transaction that fails is cut in two until the message that makes it fail stands alone:
-    /// a recipient that behaves differently once it is paid for holds up nobody else.
     async fn deliver(&self, messages: Vec<Message>) -> Result<Submitted, ChainError> {
         let gas = |message: &Message| message.fields().gas;
+        let chunks = split(messages, gas);
+        self.transact_all(chunks, abi::deliver, reserve, Message::id).await
+    }
+
+    async fn void(&self, messages: Vec<(Message, String)>) -> Result<Submitted, ChainError> {
+        let chunks = split_by(messages, MESSAGES_MAX, |(message, _)| cost(message, 0));
+        self.transact_all(chunks, abi::void, |_| 0, |(message, _)| message.id()).await
+    }
+
+    async fn end(&self, endings: &[Ending]) -> Result<Submitted, ChainError> {
+        let chunks = split_by(endings.iter().collect(), ENDINGS_MAX, |_| ENDING_GAS);
+        // A sender's contract, too, can tell an estimate from the payment that comes.
+        let gas_min = |chunk: &[&Ending]| ENDING_GAS.saturating_mul(chunk.len() as u64 + 2);
+        self.transact_all(chunks, end_input, gas_min, |ending| ending.id()).await
+    }
+
+    /// One transaction for each chunk, in order. One that fails is cut in two until what makes it
+    /// fail stands alone, so that a recipient that behaves differently once it is paid for, or a
+    /// message that no block of this chain has room for, holds up nobody else. What was done
+    /// before an error stays done: the guard makes a repetition harmless.
+    async fn transact_all<T: Sync>(
+        &self,
+        chunks: Vec<Vec<T>>,
+        input: impl Fn(&[T]) -> Vec<u8> + Sync,
+        gas_min: impl Fn(&[T]) -> u64 + Sync,
+        id: impl Fn(&T) -> MessageId + Sync,
+    ) -> Result<Submitted, ChainError> {
         let mut submitted = Submitted { transaction: Vec::new(), refused: Vec::new() };
         let mut failed = None;
-        let mut waiting: VecDeque<Vec<Message>> = split(messages, gas).into();
+        let mut waiting: VecDeque<Vec<T>> = chunks.into();
         while let Some(mut chunk) = waiting.pop_front() {
-            match self.transact(abi::deliver(&chunk), reserve(&chunk)).await {
+            let error = match self.transact(input(&chunk), gas_min(&chunk)).await {
                 Ok(receipt) => {
                     submitted.transaction = receipt.transaction_hash.0.to_vec();
                     submitted.refused.extend(self.skipped(&receipt));
+                    continue;
                 }
                 Err(error) if !error.is_revert() => return Err(error.into()),
-                Err(_) if chunk.len() > 1 => {
-                    let rest = chunk.split_off(chunk.len() / 2);
-                    waiting.push_front(rest);
-                    waiting.push_front(chunk);
-                }
-                Err(error) => {
-                    let error = ChainError::from(error);
-                    let reply = Reply::new(Code::NOT_NOW, error.to_string()).retry_after(60);
-                    submitted.refused.extend(chunk.iter().map(|m| (m.id(), reply.clone())));
-                    failed = Some(error);
-                }
+                Err(error) => ChainError::from(error),
+            };
+            if failed.is_none() {
+                // Without the gateway's role not even nothing passes: then it is no message's fault.
+                self.sender.estimate(&self.rpc, &self.action(input(&[]), 0)).await?;
             }
+            if chunk.len() > 1 {
+                let rest = chunk.split_off(chunk.len() / 2);
+                waiting.push_front(rest);
+                waiting.push_front(chunk);
+            } else {
+                let reply = Reply::new(Code::NOT_NOW, error.to_string()).retry_after(60);
+                submitted.refused.extend(chunk.iter().map(|item| (id(item), reply.clone())));
+            }
+            failed = Some(error);
         }
         match failed {
-            // Nothing went through: then it is not the messages.
+            // Nothing went through: the operator should read why.
             Some(error) if submitted.transaction.is_empty() => Err(error),
             _ => Ok(submitted),
         }
     }
 
-    async fn void(&self, messages: Vec<(Message, String)>) -> Result<Submitted, ChainError> {
-        let inputs = split_by(messages, |(message, _)| cost(message, 0));
-        self.transact_all(inputs.iter().map(|chunk| abi::void(chunk)).collect()).await
-    }
-
-    async fn end(&self, endings: &[Ending]) -> Result<Submitted, ChainError> {
-        let inputs = endings.chunks(ENDINGS_MAX).map(|chunk| {
-            let ids = |kind: EndingKind| -> Vec<MessageId> {
-                let of = chunk.iter().filter(|ending| ending.kind() == kind);
-                of.map(Ending::id).collect()
-            };
-            abi::end(&ids(EndingKind::Close), &ids(EndingKind::Refund))
-        });
-        self.transact_all(inputs.collect()).await
-    }
-
-    /// One transaction each, in order. If one fails, what was done before stays done: the guard
-    /// makes a repetition harmless.
-    async fn transact_all(&self, inputs: Vec<Vec<u8>>) -> Result<Submitted, ChainError> {
-        let mut submitted = Submitted { transaction: Vec::new(), refused: Vec::new() };
-        for input in inputs {
-            let receipt = self.transact(input, 0).await?;
-            submitted.transaction = receipt.transaction_hash.0.to_vec();
-            submitted.refused.extend(self.skipped(&receipt));
-        }
-        Ok(submitted)
-    }
-
     async fn transact(&self, input: Vec<u8>, gas_min: u64) -> Result<Receipt, RpcError> {
-        let to = Some(self.config.contract);
-        self.sender.transact(&self.rpc, Action { to, value: U256::ZERO, input, gas_min }).await
+        self.sender.transact(&self.rpc, self.action(input, gas_min)).await
+    }
+
+    /// A call of the contract.
+    fn action(&self, input: Vec<u8>, gas_min: u64) -> Action {
+        Action { to: Some(self.config.contract), value: U256::ZERO, input, gas_min }
     }
 
     fn skipped(&self, receipt: &Receipt) -> Vec<(MessageId, Reply)> {
@@ -311,18 +323,27 @@ fn reserve(messages: &[Message]) -> u64 {
 }
 
 fn split(messages: Vec<Message>, gas: impl Fn(&Message) -> u64) -> Vec<Vec<Message>> {
-    split_by(messages, |message| cost(message, gas(message)))
+    split_by(messages, MESSAGES_MAX, |message| cost(message, gas(message)))
 }
 
-/// Consecutive chunks within [`MESSAGES_MAX`] and [`GAS_MAX`]; an item above goes alone.
-fn split_by<T>(items: Vec<T>, cost: impl Fn(&T) -> u64) -> Vec<Vec<T>> {
+/// `end` of these.
+fn end_input(endings: &[&Ending]) -> Vec<u8> {
+    let ids = |kind: EndingKind| -> Vec<MessageId> {
+        let of = endings.iter().filter(|ending| ending.kind() == kind);
+        of.map(|ending| ending.id()).collect()
+    };
+    abi::end(&ids(EndingKind::Close), &ids(EndingKind::Refund))
+}
+
+/// Consecutive chunks of at most `count_max` within [`GAS_MAX`]; an item above goes alone.
+fn split_by<T>(items: Vec<T>, count_max: usize, cost: impl Fn(&T) -> u64) -> Vec<Vec<T>> {
     let mut chunks: Vec<Vec<T>> = Vec::new();
     let mut gas = 0u64;
     for item in items {
         let more = cost(&item);
         gas = gas.saturating_add(more);
         match chunks.last_mut() {
-            Some(chunk) if chunk.len() < MESSAGES_MAX && gas <= GAS_MAX => chunk.push(item),
+            Some(chunk) if chunk.len() < count_max && gas <= GAS_MAX => chunk.push(item),
             _ => {
                 gas = more;
                 chunks.push(vec![item]);
@@ -339,7 +360,7 @@ mod tests {
     #[test]
     fn transactions_are_cut_by_number_and_by_gas() {
         let lengths = |items: Vec<u64>| -> Vec<usize> {
-            split_by(items, |cost| *cost).iter().map(Vec::len).collect()
+            split_by(items, MESSAGES_MAX, |cost| *cost).iter().map(Vec::len).collect()
         };
         assert_eq!(lengths(vec![1; 45]), [20, 20, 5]);
         assert_eq!(lengths(vec![GAS_MAX; 3]), [1, 1, 1]);
