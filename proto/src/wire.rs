@@ -25,6 +25,7 @@ mod response;
 pub use self::{
     batch::{IncomingBatch, batches, requests},
     error::WireError,
+    evidence::checked_length as evidence_bytes,
     request::RequestKind,
 };
 
@@ -45,6 +46,9 @@ pub const BATCH_BYTES_MAX: usize = 256 * 1024;
 pub const REQUEST_MESSAGES_MAX: usize = 1024;
 /// Most bytes of a request's or reply's body.
 pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most bytes of all evidence in one answer: the rest of the body has room for a reply for each of
+/// the ids that there is none for.
+pub const EVIDENCE_BYTES_MAX: usize = BODY_BYTES_MAX - 512 * 1024;
 /// Most headers in one answer to `/headers`.
 pub const HEADERS_MAX: usize = 1024;
 /// Most ids in a request for proofs or statuses.
@@ -58,8 +62,9 @@ pub const LEAF_HASHES_MAX: usize = 32;
 pub const EVM_BLOCK_BYTES_MAX: usize = 64 * 1024;
 /// Most nodes of the receipt trie in one proof: 1,024 receipts of one block and the branches above.
 pub const EVM_NODES_MAX: usize = 4096;
-/// Longest node, in bytes: the last one of a path holds a whole receipt.
-pub const EVM_NODE_BYTES_MAX: usize = 1024 * 1024;
+/// Longest node, in bytes: the last one of a path holds a whole receipt. The 16.7 million gas that one
+/// transaction may use (EIP-7825) pay for 2 MiB of logs, so a message among them is always provable.
+pub const EVM_NODE_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// Most versions or families in a greeting; both are small numbers of small numbers.
 pub const HELLO_LIST_MAX: usize = 16;
 
@@ -154,7 +159,7 @@ pub struct Head {
 /// Evidence for some of the ids asked for, and why there is none for the others.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Proofs {
-    /// One for each block.
+    /// One for each block, or several where its messages are many or long.
     pub blocks: Vec<Evidence>,
     /// For every other id: `4.7.5` for what is not final or not known here.
     pub absent: Vec<(MessageId, Reply)>,

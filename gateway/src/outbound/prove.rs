@@ -12,7 +12,7 @@ use distpos_proto::{
     light::Evidence,
     message::MessageId,
     proof::merkle::{Tree, TreeProof},
-    wire::{BODY_BYTES_MAX, Proofs},
+    wire::{self, BATCH_MESSAGES_MAX, EVIDENCE_BYTES_MAX, Proofs},
 };
 use distpos_spool::{Direction, SpoolError};
 
@@ -29,10 +29,13 @@ struct Wanted {
     bytes: Vec<u8>,
 }
 
-/// Most bytes of messages in one answer; the rest is asked for again.
-const ANSWER_BYTES_MAX: usize = BODY_BYTES_MAX - 1024 * 1024;
+/// Messages of one block that are proven together, and the others of the answer after them.
+type Work = VecDeque<(Height, Vec<Wanted>)>;
 
 /// Evidence of `family` for `ids`, for their destination `asker`.
+///
+/// One transaction with much in it must not make the answer too long to read for everyone else in
+/// it: what does not fit is asked for again, and what never fits is left to the operator.
 pub async fn prove(
     gateway: &Gateway,
     asker: ChainId,
@@ -40,48 +43,57 @@ pub async fn prove(
     ids: Vec<MessageId>,
 ) -> Proofs {
     let mut proofs = Proofs::default();
-    let blocks = match wanted(gateway, asker, ids, &mut proofs) {
-        Ok(blocks) => blocks,
+    let mut work: Work = match wanted(gateway, asker, ids, &mut proofs) {
+        Ok(blocks) => blocks.into_iter().flat_map(batches).collect(),
         Err(error) => {
             gateway.emit(Event::Alert { what: format!("spool: {error}") });
             return proofs;
         }
     };
-    let mut budget = ANSWER_BYTES_MAX;
-    for (height, messages) in blocks {
-        // Nearly always one group. What cannot be proven or sent together is tried one by one, so
-        // that nobody's message, however large its receipt, keeps others of its block back.
-        let mut groups = VecDeque::from([messages]);
-        while let Some(mut messages) = groups.pop_front() {
-            let ids: Vec<MessageId> = messages.iter().map(|wanted| wanted.id).collect();
-            let reply = match block(gateway, family, height, &mut messages).await {
-                Ok(evidence) => match budget.checked_sub(bytes(&evidence)) {
-                    Some(rest) => {
-                        budget = rest;
-                        proofs.blocks.push(evidence);
-                        continue;
-                    }
-                    None => Fault::Together(later()),
-                },
-                Err(fault) => fault,
-            };
-            match reply {
-                Fault::Together(_) if messages.len() > 1 => {
-                    groups.extend(messages.into_iter().map(|wanted| vec![wanted]));
-                }
-                Fault::Together(reply) | Fault::Any(reply) => {
-                    proofs.absent.extend(ids.into_iter().map(|id| (id, reply.clone())));
-                }
+    let mut budget = Budget { left: EVIDENCE_BYTES_MAX, is_spent: false };
+    while let Some((height, messages)) = work.pop_front() {
+        let outcome = match budget.is_spent {
+            true => Err(Fault::Later),
+            false => block(gateway, family, height, &messages).await,
+        };
+        let fault = match outcome.and_then(|evidence| budget.take(evidence)) {
+            Ok(evidence) => {
+                proofs.blocks.push(evidence);
+                continue;
             }
-        }
+            Err(fault) => fault,
+        };
+        let reply = match fault {
+            Fault::Later | Fault::Never(_) if messages.len() > 1 && !budget.is_spent => {
+                split(&mut work, height, messages);
+                continue;
+            }
+            Fault::Later => {
+                budget.is_spent = true;
+                later()
+            }
+            Fault::Never(error) => {
+                let what = format!("message {} cannot be proven: {error}", messages[0].id);
+                gateway.emit(Event::Alert { what });
+                let reply = Reply::new(Code::NOT_FINAL, format!("cannot be proven: {error}"));
+                reply.retry_after(NEVER_PROVEN_SECONDS)
+            }
+            Fault::Any(reply) => reply,
+        };
+        proofs.absent.extend(messages.into_iter().map(|wanted| (wanted.id, reply.clone())));
     }
     proofs
 }
 
+/// Pause before what cannot be proven may be asked for again: only other limits would help it.
+const NEVER_PROVEN_SECONDS: u32 = 3600;
+
 /// Why there is no evidence.
 enum Fault {
-    /// Not for these messages together; perhaps for some of them.
-    Together(Reply),
+    /// It fits into an answer of its own, or for fewer messages.
+    Later,
+    /// No answer holds it, or nobody could read it; for fewer messages it may.
+    Never(String),
     /// For none of them.
     Any(Reply),
 }
@@ -94,9 +106,26 @@ impl From<Reply> for Fault {
 
 impl From<ChainError> for Fault {
     fn from(error: ChainError) -> Self {
-        let together = matches!(error, ChainError::Garbage { call: NOT_PROVABLE, .. });
-        let reply = temporary(error);
-        if together { Self::Together(reply) } else { Self::Any(reply) }
+        match error {
+            ChainError::Garbage { call: NOT_PROVABLE, what } => Self::Never(what),
+            error => Self::Any(temporary(error)),
+        }
+    }
+}
+
+/// What an answer's evidence may still take.
+struct Budget {
+    left: usize,
+    /// Something did not fit; to go on would only cut smaller and smaller.
+    is_spent: bool,
+}
+
+impl Budget {
+    fn take(&mut self, evidence: Evidence) -> Result<Evidence, Fault> {
+        let bytes =
+            wire::evidence_bytes(&evidence).map_err(|error| Fault::Never(error.to_string()))?;
+        self.left = self.left.checked_sub(bytes).ok_or(Fault::Later)?;
+        Ok(evidence)
     }
 }
 
@@ -104,19 +133,24 @@ fn later() -> Reply {
     Reply::new(Code::NOT_FINAL, "past this answer's budget").retry_after(1)
 }
 
-/// About how long evidence is on the wire: its parts of no fixed length.
-fn bytes(evidence: &Evidence) -> usize {
-    let sum = |parts: &[Vec<u8>]| parts.iter().map(|part| part.len() + 8).sum::<usize>();
-    let tree =
-        |tree: &TreeProof| sum(&tree.leaves) + 9 * tree.indices.len() + 34 * tree.hashes.len();
-    match evidence {
-        Evidence::Attested { tree: proof, .. } | Evidence::Ledger { tree: proof, .. } => {
-            tree(proof)
-        }
-        Evidence::Evm { receipts, .. } => {
-            receipts.block.len() + sum(&receipts.nodes) + 16 * receipts.logs.len()
-        }
+/// A block's messages, cut as batches are.
+fn batches((height, mut messages): (Height, Vec<Wanted>)) -> Vec<(Height, Vec<Wanted>)> {
+    messages.sort_by_key(|wanted| wanted.index);
+    messages.dedup_by_key(|wanted| wanted.index);
+    let mut cut = Vec::new();
+    while !messages.is_empty() {
+        let rest = messages.split_off(messages.len().min(BATCH_MESSAGES_MAX));
+        cut.push((height, messages));
+        messages = rest;
     }
+    cut
+}
+
+/// Puts both halves back, to be proven next.
+fn split(work: &mut Work, height: Height, mut messages: Vec<Wanted>) {
+    let rest = messages.split_off(messages.len() / 2);
+    work.push_front((height, rest));
+    work.push_front((height, messages));
 }
 
 /// Looks the messages up, block by block; those that are not to be had are noted in `proofs`.
@@ -136,7 +170,8 @@ fn wanted(
             }
         }
         let mut blocks: BTreeMap<Height, Vec<Wanted>> = BTreeMap::new();
-        let mut budget = ANSWER_BYTES_MAX;
+        // Reads no more than the evidence could hold, whatever the family.
+        let mut budget = EVIDENCE_BYTES_MAX;
         for (batch, ids) in batches {
             let held = tx.batch(Direction::Outbound, batch)?;
             if held.is_none_or(|held| held.peer != asker) {
@@ -168,10 +203,8 @@ async fn block(
     gateway: &Gateway,
     family: Family,
     height: Height,
-    messages: &mut Vec<Wanted>,
+    messages: &[Wanted],
 ) -> Result<Evidence, Fault> {
-    messages.sort_by_key(|wanted| wanted.index);
-    messages.dedup_by_key(|wanted| wanted.index);
     let ids: Vec<MessageId> = messages.iter().map(|wanted| wanted.id).collect();
     let native = |found: Family| {
         let text = format!("this gateway proves by attested or {}", found.word());

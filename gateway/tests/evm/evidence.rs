@@ -186,27 +186,28 @@ fn noisy(logs: u16, bytes: u32, world: &World) -> Vec<u8> {
 async fn a_receipt_that_nobody_takes_keeps_no_other_message_back() {
     let world = World::start().await;
     let mut senders = Vec::new();
-    for (logs, bytes) in [(1, 1_100_000), (1, 10)] {
+    for (logs, bytes) in [(4, 810_000), (2, 1_000_000), (1, 10)] {
         let code = noisy(logs, bytes, &world);
         senders.push(world.owner.call(None, amount(0), code).await.unwrap().unwrap());
     }
+    world.node.rpc("evm_setBlockGasLimit", &json!(["0x5f5e100"]));
     world.node.rpc("evm_setAutomine", &json!([false]));
     let accounts = world.node.rpc("eth_accounts", &json!([]));
     for (index, sender) in senders.iter().enumerate() {
         let from = &accounts[5 + index];
-        let call = json!([{"from": from, "to": sender.to_string(), "gas": "0x1000000"}]);
+        let call = json!([{"from": from, "to": sender.to_string(), "gas": "0x1c00000"}]);
         world.node.rpc("eth_sendTransaction", &call);
     }
     world.node.rpc("evm_setAutomine", &json!([true]));
     world.node.rpc("evm_mine", &json!([]));
     let (outgoing, ..) = world.all().await;
-    assert_eq!(outgoing.len(), 2);
+    assert_eq!(outgoing.len(), 3);
     let by = |sender: &alloy_primitives::Address| {
         let text = data_encoding::HEXLOWER.encode(sender.as_slice());
         let found = outgoing.iter().find(|m| m.fields().sender.as_str() == text);
         found.unwrap().id()
     };
-    let (large, small) = (by(&senders[0]), by(&senders[1]));
+    let [large, legal, small] = [0, 1, 2].map(|index: usize| by(&senders[index]));
     let watched = world.evm.watch(None).await.unwrap();
     let block = &watched.blocks[0];
     for asked in [vec![large], vec![large, small]] {
@@ -216,4 +217,8 @@ async fn a_receipt_that_nobody_takes_keeps_no_other_message_back() {
     }
     let receipts = proof(&world, block, &[small]).await;
     assert_eq!(ids(judged(&world, block, receipts)), [small]);
+    // As much as a transaction of 16.7 million gas can log is provable.
+    let receipts = proof(&world, block, &[legal]).await;
+    assert!(receipts.nodes.iter().any(|node| node.len() > 2_000_000));
+    assert_eq!(ids(judged(&world, block, receipts)), [legal]);
 }

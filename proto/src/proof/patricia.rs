@@ -14,7 +14,7 @@ use super::rlp::{Item, RlpError};
 /// Most nodes of one proof: a leaf for each of 1,024 receipts, and the branches above them.
 pub const NODES_MAX: usize = 4096;
 /// Most bytes of one node. A leaf holds a whole receipt, with every log of its transaction.
-pub const NODE_BYTES_MAX: usize = 1 << 20;
+pub const NODE_BYTES_MAX: usize = 3 << 20;
 /// Most bytes of a key. Each node on the way takes a nibble at least, so this bounds the depth.
 pub const KEY_BYTES_MAX: usize = 64;
 /// A node of fewer bytes stands in its parent in place of its hash.

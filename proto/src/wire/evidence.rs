@@ -2,7 +2,9 @@
 //! here only its size and shape are checked.
 
 use super::{
-    EVM_BLOCK_BYTES_MAX, EVM_NODE_BYTES_MAX, EVM_NODES_MAX, IDS_MAX, LEAF_HASHES_MAX, WireError,
+    EVIDENCE_BYTES_MAX, EVM_BLOCK_BYTES_MAX, EVM_NODE_BYTES_MAX, EVM_NODES_MAX, IDS_MAX,
+    LEAF_HASHES_MAX, WireError,
+    error::within,
     fields::{bytes, family, family_number, list, tuple},
 };
 use crate::{
@@ -35,6 +37,20 @@ pub(super) fn write(evidence: &Evidence, out: &mut Writer) {
             write_receipts(receipts, out);
         }
     }
+}
+
+/// How many bytes evidence takes in an answer, after reading it back as the asker will: one piece
+/// over a limit would make the whole answer unreadable, so it is not to be sent.
+///
+/// # Errors
+/// [`WireError`] names the limit that it passes.
+pub fn checked_length(evidence: &Evidence) -> Result<usize, WireError> {
+    let mut out = Writer::default();
+    write(evidence, &mut out);
+    let bytes = out.finish();
+    within("evidence bytes", bytes.len(), EVIDENCE_BYTES_MAX)?;
+    read(&mut Reader::new(&bytes))?;
+    Ok(bytes.len())
 }
 
 /// Reads evidence of a known family.
