@@ -1,6 +1,11 @@
 //! One fat transaction does not keep the proofs of others back, whatever their number and order.
 
-use std::sync::Arc;
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as the tests do")]
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use async_trait::async_trait;
 use distpos_gateway::{
@@ -32,7 +37,6 @@ use distpos_resolver::{Options, Resolver, ZoneLookup};
 use distpos_spool::{Direction, NewBatch, Spool, State};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use std::sync::Mutex;
 
 mod support;
 
@@ -44,7 +48,7 @@ use support::{
 /// A chain whose messages each stand in a receipt of a given length.
 struct Receipts {
     facts: Facts,
-    lengths: std::collections::BTreeMap<MessageId, usize>,
+    lengths: BTreeMap<MessageId, usize>,
 }
 
 #[async_trait]
