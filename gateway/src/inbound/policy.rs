@@ -60,7 +60,10 @@ pub async fn decide(
         .transact(move |tx| {
             let mut decided = Decided::default();
             for (id, proven, simulation) in asked {
-                if simulation == Simulation::Ended {
+                // A sibling gateway's transaction may have become final since the chain was asked:
+                // nothing would ever release what is reserved for it now.
+                let ended = tx.ended(Direction::Inbound, &id)?.is_some();
+                if ended || simulation == Simulation::Ended {
                     decided.ended.push(id);
                     continue;
                 }
