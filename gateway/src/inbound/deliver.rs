@@ -1,5 +1,7 @@
 //! Step 6: hand what was decided to the local chain, and wait for its final word.
 
+use std::{collections::BTreeMap, time::Duration};
+
 use distpos_proto::{
     chain::ChainId,
     code::{Code, Reply},
@@ -7,14 +9,14 @@ use distpos_proto::{
     retry::{self, Cause},
     time::UnixMillis,
 };
-use distpos_spool::{Batch, Direction, SpoolError, State};
+use distpos_spool::{Batch, Direction, SpoolError, State, Tx};
 
 use crate::{
     chain::{ChainError, Submission, Submitted},
     event::Event,
     gateway::Gateway,
     inbound::policy::Decided,
-    transition::{Move, shift},
+    transition::{Move, remove, shift},
 };
 
 /// The messages one job works on.
@@ -24,18 +26,32 @@ pub struct Claim {
     state: State,
     attempts: u32,
     ids: Vec<MessageId>,
+    /// Of each message: how often it was tried, and when it came.
+    tried: BTreeMap<MessageId, (u32, UnixMillis)>,
 }
+
+/// How long a claim is kept that nobody proves: longer than any message lives. Forgetting it loses
+/// nothing, as nothing was promised but to ask: a source that really sent it offers it again when
+/// the status says that it is unknown here.
+pub const CLAIMED_FOR_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How often a proof that is not ready is asked for at a block's pace, some five minutes; after
+/// that as seldom as a peer that is away, or false claims would keep both sides busy.
+const NOT_READY_ATTEMPTS: u32 = 150;
 
 impl Claim {
     /// The messages of these batches, all of one source and in one state.
     #[must_use]
     pub fn new(source: ChainId, state: State, batches: &[Batch]) -> Self {
-        let items = batches.iter().flat_map(|batch| &batch.items);
+        let items = || {
+            batches.iter().flat_map(|batch| batch.items.iter().map(move |item| (batch, item.id)))
+        };
         Self {
             source,
             state,
             attempts: batches.iter().map(|batch| batch.attempts).max().unwrap_or(0),
-            ids: items.map(|item| item.id).collect(),
+            ids: items().map(|(_, id)| id).collect(),
+            tried: items().map(|(batch, id)| (id, (batch.attempts, batch.created))).collect(),
         }
     }
 
@@ -184,23 +200,76 @@ pub async fn put_off(gateway: &Gateway, claim: &Claim, why: PutOff) {
 
 async fn put_off_some(gateway: &Gateway, claim: &Claim, ids: &[MessageId], why: &PutOff) {
     let now = gateway.now();
-    let delay = retry::delay(why.cause, claim.attempts, gateway.random_u64());
+    let mut stale = Vec::new();
+    // A message waits by its own attempts: an old false claim must not slow a new true one.
+    let mut by_attempts: BTreeMap<u32, Vec<MessageId>> = BTreeMap::new();
+    for id in ids {
+        let (attempts, created) = claim.tried.get(id).copied().unwrap_or((claim.attempts, now));
+        if claim.state == State::Claimed && now.since(created) > CLAIMED_FOR_MAX {
+            stale.push(*id);
+        } else {
+            by_attempts.entry(attempts).or_default().push(*id);
+        }
+    }
+    for (attempts, ids) in by_attempts {
+        postpone(gateway, claim.source, attempts, ids, why).await;
+    }
+    forget(gateway, claim.source, stale).await;
+}
+
+/// Leaves messages where they are, for later.
+async fn postpone(
+    gateway: &Gateway,
+    source: ChainId,
+    attempts: u32,
+    ids: Vec<MessageId>,
+    why: &PutOff,
+) {
+    let now = gateway.now();
+    let (cause, step) = match (why.cause, attempts.checked_sub(NOT_READY_ATTEMPTS)) {
+        (Cause::NotReady { .. }, Some(step)) => (Cause::Unreachable, step),
+        (cause, _) => (cause, attempts),
+    };
+    let delay = retry::delay(cause, step, gateway.random_u64());
     let wait = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-    let (chain, messages, reply) = (claim.source, ids.len(), why.reply.clone());
-    gateway.emit(Event::Deferred { chain, messages, reply, delay: wait });
+    let (messages, reply) = (ids.len(), why.reply.clone());
+    gateway.emit(Event::Deferred { chain: source, messages, reply, delay: wait });
     let change = Move {
         state: None,
         due: Some(now.after(delay)),
-        attempts: claim.attempts.saturating_add(1),
+        attempts: attempts.saturating_add(1),
         reply: Some(why.reply.clone()),
     };
-    let ids = ids.to_vec();
     let from = [State::Claimed, State::Delivering, State::Voiding];
     let moved = gateway
         .spool
         .transact(move |tx| shift(tx, Direction::Inbound, &ids, &from, &change, now))
         .await;
     if let Err(error) = moved {
+        gateway.emit(Event::Alert { what: format!("spool: {error}") });
+    }
+}
+
+/// Lets go of claims that nobody has ever proven.
+async fn forget(gateway: &Gateway, source: ChainId, ids: Vec<MessageId>) {
+    if ids.is_empty() {
+        return;
+    }
+    let what = format!("{} messages claimed by {source} were never proven: forgotten", ids.len());
+    gateway.emit(Event::Alert { what });
+    let now = gateway.now();
+    let gone = move |tx: &mut Tx<'_>| {
+        let mut claimed = Vec::new();
+        for id in ids {
+            let place = tx.find(Direction::Inbound, &id)?;
+            let batch = place.map(|(batch, _)| tx.batch(Direction::Inbound, batch)).transpose()?;
+            if batch.flatten().is_some_and(|batch| batch.state == State::Claimed) {
+                claimed.push(id);
+            }
+        }
+        remove(tx, Direction::Inbound, &claimed, now)
+    };
+    if let Err(error) = gateway.spool.transact(gone).await {
         gateway.emit(Event::Alert { what: format!("spool: {error}") });
     }
 }
