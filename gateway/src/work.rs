@@ -4,7 +4,12 @@
 //! at a time, so one chain's slow gateway delays nobody else. A job does its I/O, then moves its
 //! messages in one commit; whatever it does not move stays due and is tried again.
 
-use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    sync::Arc,
+    time::Duration,
+};
 
 use distpos_proto::{
     chain::ChainId,
@@ -19,10 +24,10 @@ use crate::{event::Event, gateway::Gateway, stop::Stop};
 /// What a job works on: batches in one state, for one peer.
 pub type Group = (State, ChainId);
 
-/// Most due batches looked at in one scan. More wait on disk, in the order of their due times.
-const SCAN_BATCHES_MAX: usize = 1024;
-/// Most bytes of messages that one scan may bring up.
-const SCAN_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Most due batches looked at in one scan, some microseconds each. A group's job takes no more than
+/// a request's messages of them, so that the backlog of one group does not hide the others; beyond
+/// this many they wait on disk, in the order of their due times.
+const SCAN_BATCHES_MAX: usize = 16 * 1024;
 /// How long to wait when the spool itself fails, before looking again.
 const SPOOL_PAUSE: Duration = Duration::from_secs(5);
 /// Longest sleep without looking: a clock that jumps must not stop the queue.
@@ -38,6 +43,7 @@ where
     let changed = gateway.spool.changed(direction);
     let mut running: FuturesUnordered<BoxFuture<'static, Group>> = FuturesUnordered::new();
     let mut busy: BTreeSet<Group> = BTreeSet::new();
+    let mut failing = false;
     while !stop.is_asked() {
         // Registered before the scan, so that a commit during the scan is not missed.
         let notified = changed.notified();
@@ -47,10 +53,14 @@ where
                     busy.insert(group);
                     running.push(job(gateway.clone(), group, batches).map(move |()| group).boxed());
                 }
+                failing = false;
                 due.pause
             }
             Err(error) => {
-                gateway.emit(Event::Alert { what: format!("spool: {error}") });
+                // Said once, not every few seconds for as long as it lasts.
+                if !std::mem::replace(&mut failing, true) {
+                    gateway.emit(Event::Alert { what: format!("spool: {error}") });
+                }
                 SPOOL_PAUSE
             }
         };
@@ -71,29 +81,31 @@ struct Due {
 
 /// What can start now, in the order of due times, and how long until something else is due.
 fn due(gateway: &Gateway, direction: Direction, busy: &BTreeSet<Group>) -> Result<Due, SpoolError> {
+    // Both directions pause while nothing can be kept: a job that cannot move its messages leaves
+    // them due, and would be started again at once, without end.
+    gateway.spool.healthy()?;
     let now = gateway.now();
+    let mut taken: BTreeMap<Group, u64> = BTreeMap::new();
+    let wanted = |state: State, peer: ChainId, messages: u64| {
+        let count = taken.entry((state, peer)).or_default();
+        *count = count.saturating_add(messages);
+        !busy.contains(&(state, peer)) && *count <= REQUEST_MESSAGES_MAX as u64
+    };
     let (batches, next) = gateway.spool.read(|tx| {
-        let batches = tx.due(direction, now, SCAN_BATCHES_MAX, SCAN_BYTES_MAX)?;
+        let batches = tx.due_where(direction, now, SCAN_BATCHES_MAX, wanted)?;
         Ok::<_, SpoolError>((batches, tx.next_due_after(direction, now)?))
     })?;
     let pause = next.map_or(SLEEP_MAX, |next| next.since(now).min(SLEEP_MAX));
-    let mut jobs: Vec<(Group, Vec<Batch>, usize, u64)> = Vec::new();
+    let mut jobs: Vec<(Group, Vec<Batch>, u64)> = Vec::new();
     for batch in batches {
-        let group = (batch.state, batch.peer);
-        if busy.contains(&group) {
-            continue;
-        }
-        let messages = batch.items.len();
-        let bytes = batch.bytes();
+        let (group, bytes) = ((batch.state, batch.peer), batch.bytes());
         match jobs.iter_mut().find(|(other, ..)| *other == group) {
-            None => jobs.push((group, vec![batch], messages, bytes)),
-            Some((_, batches, count, size)) => {
-                if *count + messages <= REQUEST_MESSAGES_MAX && *size + bytes <= BODY_SHARE_MAX {
-                    *count += messages;
-                    *size += bytes;
-                    batches.push(batch);
-                }
+            None => jobs.push((group, vec![batch], bytes)),
+            Some((_, batches, size)) if *size + bytes <= BODY_SHARE_MAX => {
+                *size += bytes;
+                batches.push(batch);
             }
+            Some(_) => {}
         }
     }
     let jobs = jobs.into_iter().map(|(group, batches, ..)| (group, batches)).collect();

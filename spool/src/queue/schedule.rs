@@ -1,10 +1,10 @@
 //! What is due, in the order in which it became due.
 
-use distpos_proto::time::UnixMillis;
+use distpos_proto::{chain::ChainId, time::UnixMillis};
 
 use crate::{
     error::SpoolError,
-    queue::{Batch, BatchId, Direction},
+    queue::{Batch, BatchId, Direction, State},
     row,
     store::{Order, Span, Table},
     transaction::Tx,
@@ -34,6 +34,32 @@ impl Tx<'_> {
                 break;
             }
             due.push(batch);
+        }
+        Ok(due)
+    }
+
+    /// What is due at `now` and wanted, in the order of [`Self::due`]. `wanted` is told the state,
+    /// the peer and the number of messages of each batch in turn; at most `looked_at_max` batches
+    /// are looked at, so a longer backlog of what is not wanted hides what comes after it.
+    ///
+    /// # Errors
+    /// [`SpoolError`] if the store cannot be read.
+    pub fn due_where(
+        &self,
+        direction: Direction,
+        now: UnixMillis,
+        looked_at_max: usize,
+        mut wanted: impl FnMut(State, ChainId, u64) -> bool,
+    ) -> Result<Vec<Batch>, SpoolError> {
+        let table = Table::Due(direction);
+        let span = Span::through(&[], &now.0.to_be_bytes());
+        let mut due = Vec::new();
+        for (key, _) in self.rows(table, &span, Order::Ascending, looked_at_max)? {
+            let id = BatchId(row::number_at(table, &key, 8)?);
+            let state = self.state_row_of(direction, id)?;
+            if wanted(state.state, state.peer, state.messages) {
+                due.push(self.batch_of(direction, id)?);
+            }
         }
         Ok(due)
     }
