@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use distpos_proto::chain::Family;
+use distpos_proto::{chain::Family, wire::RequestKind};
 use distpos_spool::{Direction, State};
 
 use crate::support::{
     audit::Tally,
+    network::Fate,
     world::{FUNDS, World, amount, cid},
 };
 
@@ -40,11 +41,16 @@ async fn a_message_that_expired_while_its_destination_was_away_is_void_and_refun
 #[tokio::test(start_paused = true)]
 async fn a_claim_whose_proof_comes_after_its_expiry_is_void() {
     let (world, a, b) = World::pair(2, 5_000).await;
+    world.network.fates(|call| match call.kind {
+        RequestKind::Proofs => Fate::RequestLost,
+        _ => Fate::Arrives,
+    });
     let spool = {
         let id = world.send("e2e4", world.user("b1c2"), 250, world.now().0 + 30).await;
         world.until("claimed", SOON, || b.state(Direction::Inbound, &id).is_some()).await;
         a.kill()
     };
+    world.network.heal();
     world.pass(Duration::from_secs(60)).await;
     let a = world.start_with("e2e4", 1, Family::Ledger, spool);
     world.until_empty(HOURS, &[&a, &b]).await;

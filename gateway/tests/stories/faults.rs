@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use distpos_proto::{chain::Family, wire::RequestKind};
 use distpos_resolver::{Fault, LookupFailure};
-use distpos_spool::{Direction, Spool, State};
+use distpos_spool::{Direction, MemoryDisk, Spool, State};
 
 use crate::support::{
     audit::Tally,
     network::Fate,
     site::Site,
-    world::{Order, World, amount, cid},
+    world::{World, amount, cid},
 };
 
 const SOON: Duration = Duration::from_secs(60);
@@ -55,10 +55,7 @@ async fn dns_that_goes_away_later_is_not_missed_for_a_day() {
     world.pass(Duration::from_hours(20)).await;
     send_four(&world).await;
     world.until_empty(SOON, &[&a, &b]).await;
-    assert_eq!(
-        world.audit(&[&a, &b]).await,
-        Tally { delivered: 4, refunded: 4, unroutable: 0 }
-    );
+    assert_eq!(world.audit(&[&a, &b]).await, Tally { delivered: 4, refunded: 4, unroutable: 0 });
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,10 +142,11 @@ async fn receipts_that_never_arrive_are_asked_for() {
         _ => Fate::Arrives,
     });
     send_four(&world).await;
-    world.until("settled", HOURS, || {
-        world.happened("closed id=") == 2 && world.happened("refunded id=") == 2
-    })
-    .await;
+    world
+        .until("settled", HOURS, || {
+            world.happened("closed id=") == 2 && world.happened("refunded id=") == 2
+        })
+        .await;
     assert!(world.network.arrived(RequestKind::Status, cid("b1c2")) > 0);
     assert_eq!(world.network.arrived(RequestKind::Receipts, cid("e2e4")), 0);
     world.network.heal();
@@ -212,9 +210,11 @@ async fn the_backlog_of_one_chain_delays_no_other() {
     let (world, a, b) = World::pair(40, 5_000).await;
     world.zone.fail("_distpos.f00d.chains.test", Fault::Silent);
     let to = distpos_proto::address::Address::new(cid("f00d"), world.user("b1c2").local().clone());
-    let order = || Order { to: to.clone(), value: 0, data: Vec::new(), expires: 0 };
     let spool = a.stop().await;
-    world.order("e2e4", (0..1_100).map(|_| order()).collect()).await;
+    // A block each, so a batch each.
+    for _ in 0..1_100 {
+        world.send("e2e4", to.clone(), 0, 0).await;
+    }
     let a = world.start_with("e2e4", 1, Family::Ledger, spool);
     world.until("read", SOON, || a.waiting() == 1_100).await;
     let spool = a.stop().await;
@@ -222,11 +222,42 @@ async fn the_backlog_of_one_chain_delays_no_other() {
     world.pass(Duration::from_hours(3)).await;
     let a = world.start_with("e2e4", 1, Family::Ledger, spool);
     let id = world.send("e2e4", world.user("b1c2"), 25, 0).await;
-    world.until("closed", Duration::from_secs(5), || {
-        world.happened(&format!("closed id={id}")) == 1
-    })
-    .await;
+    world
+        .until("closed", Duration::from_secs(5), || world.happened(&format!("closed id={id}")) == 1)
+        .await;
     assert_eq!(a.waiting(), 1_100);
     assert_eq!(b.waiting(), 0);
     assert_eq!(world.balance("b1c2"), amount(10_025));
+}
+
+/// Nothing is taken and nothing delivered that could not be kept; what is there stays.
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_stops_intake_and_delivery_until_there_is_room() {
+    let (world, a, b) = World::pair(50, 5_000).await;
+    let disk = MemoryDisk::default();
+    b.kill();
+    let b = world.start_with("b1c2", 1, Family::Ledger, Spool::in_memory_on(disk.clone()));
+    world.network.fates(|call| match call.kind {
+        RequestKind::Proofs => Fate::RequestLost,
+        _ => Fate::Arrives,
+    });
+    let taken = world.send("e2e4", world.user("b1c2"), 25, 0).await;
+    world.until("claimed", SOON, || b.waiting() == 1).await;
+    disk.set_full(true);
+    world.network.heal();
+    let kept_out = world.send("e2e4", world.user("b1c2"), 4, 0).await;
+    let not_sent = world.send("b1c2", world.user("e2e4"), 3, 0).await;
+    world.pass(HOURS).await;
+    assert!(world.happened_with(&["e2e4/1 deferred", "4.3.1"]) > 3);
+    assert_eq!(a.state(Direction::Outbound, &kept_out), Some(State::Queued));
+    assert_eq!(b.state(Direction::Inbound, &taken), Some(State::Claimed));
+    assert_eq!(b.state(Direction::Outbound, &not_sent), Some(State::Queued));
+    assert_eq!(world.balance("b1c2"), amount(10_000 - 3));
+    let alerts = world.happened_with(&["b1c2/1 alert", "spool"]);
+    // One a pipeline, and one for each time that the source knocks: it was told to come in a minute.
+    assert!((3..300).contains(&alerts), "{alerts}: neither silent nor a flood");
+    disk.set_full(false);
+    world.until_empty(HOURS, &[&a, &b]).await;
+    let tally = world.audit(&[&a, &b]).await;
+    assert_eq!(tally, Tally { delivered: 3, ..Tally::default() });
 }

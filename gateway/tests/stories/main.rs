@@ -12,8 +12,8 @@ mod wrong_receipts;
 mod wrong_requests;
 
 // How messages end.
-mod routes;
 mod expiry;
+mod routes;
 mod value;
 
 // What breaks, and comes back.

@@ -30,12 +30,10 @@ async fn hundred(plan: Plan, gateways: [u8; 2], family: Family, node: u64, lost:
     }
     if lost > 0 {
         let random = std::sync::Mutex::new(ChaCha8Rng::seed_from_u64(plan.seed));
-        world.network.fates(move |call| {
-            match random.lock().unwrap().next_u64() % 100 {
-                n if n < lost && call.kind != RequestKind::Hello => Fate::AnswerLost,
-                n if n < 2 * lost => Fate::RequestLost,
-                _ => Fate::Arrives,
-            }
+        world.network.fates(move |call| match random.lock().unwrap().next_u64() % 100 {
+            n if n < lost && call.kind != RequestKind::Hello => Fate::AnswerLost,
+            n if n < 2 * lost => Fate::RequestLost,
+            _ => Fate::Arrives,
         });
     }
     for k in 0u64..100 {

@@ -17,9 +17,8 @@ use crate::support::{
 const SOON: Duration = Duration::from_secs(120);
 
 async fn send(world: &World, values: &[u64]) -> Vec<distpos_proto::message::MessageId> {
-    let order = |value: &u64| {
-        Order { to: world.user("b1c2"), value: *value, data: Vec::new(), expires: 0 }
-    };
+    let order =
+        |value: &u64| Order { to: world.user("b1c2"), value: *value, data: Vec::new(), expires: 0 };
     world.order("e2e4", values.iter().map(order).collect()).await
 }
 
@@ -123,10 +122,11 @@ async fn meant(seed: u64, tag: Option<GenesisTag>) -> (World, Site, Site) {
     }
     let [a, b] = ["e2e4", "b1c2"].map(|chain| world.start(chain, 1, Family::Ledger));
     world.allow(&a, 5_000);
-    b.book.limits.lock().unwrap().insert(
-        cid("e2e4"),
-        Limits { asset: Some(asset()), value_max: amount(5_000) },
-    );
+    b.book
+        .limits
+        .lock()
+        .unwrap()
+        .insert(cid("e2e4"), Limits { asset: Some(asset()), value_max: amount(5_000) });
     (world, a, b)
 }
 

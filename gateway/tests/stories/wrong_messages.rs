@@ -133,7 +133,11 @@ async fn a_message_in_another_encoding_is_refused_and_its_neighbours_are_not() {
         world.send("e2e4", world.user("b1c2"), 1, 0).await,
         world.send("e2e4", world.user("b1c2"), 2, 0).await,
     ];
-    world.until("closed", SOON, || ids.iter().all(|id| world.happened(&format!("closed id={id}")) == 1)).await;
+    world
+        .until("closed", SOON, || {
+            ids.iter().all(|id| world.happened(&format!("closed id={id}")) == 1)
+        })
+        .await;
     let sent = world.record(cid("e2e4")).await.sent;
     // A map of 16 pairs has one short head, and this longer one says the same.
     let mut longer = vec![0xb8, 16];

@@ -70,7 +70,8 @@ async fn a_receipt_that_the_destination_did_not_sign_ends_nothing() {
     let own = world.chains[&cid("e2e4")].secrets();
     let third = world.chains[&cid("c3")].secrets();
     let signed_for_another = {
-        let mut signed = receipt(MessageId([5; 32]), refused()).sign(&[SecretKey::from_seed(&[2; 32])]);
+        let mut signed =
+            receipt(MessageId([5; 32]), refused()).sign(&[SecretKey::from_seed(&[2; 32])]);
         signed.receipt.id = id;
         signed
     };

@@ -14,7 +14,7 @@ use distpos_spool::{Direction, State};
 
 use crate::support::{
     audit::Tally,
-    network::Call,
+    network::{Call, Fate},
     world::{FUNDS, World, amount, cid, zone_name},
 };
 
@@ -157,19 +157,26 @@ async fn keys_that_are_taken_back_stop_deliveries_until_they_are_given_again() {
 /// Every answer to `kind` is `answer` for a while; nothing is lost by it.
 async fn nonsense(seed: u64, kind: RequestKind, answer: fn(&Call, Vec<u8>) -> Vec<u8>) {
     let (world, a, b) = World::pair(seed, 5_000).await;
-    // The status call comes only where a receipt does not.
-    let receipts_too = kind == RequestKind::Status;
-    world.network.meddle_with_answers(move |call, body| {
-        let concerned = call.kind == kind || (receipts_too && call.kind == RequestKind::Receipts);
-        if concerned { answer(call, body) } else { body }
-    });
+    world.network.meddle_with_answers(
+        move |call, body| {
+            if call.kind == kind { answer(call, body) } else { body }
+        },
+    );
+    if kind == RequestKind::Status {
+        // It is asked for only where no receipt comes.
+        world.network.fates(|call| match call.kind {
+            RequestKind::Receipts => Fate::RequestLost,
+            _ => Fate::Arrives,
+        });
+    }
     let sends = [world.user("b1c2"), world.stranger("b1c2")];
     for to in sends {
         world.send("e2e4", to, 10, 0).await;
         world.send("b1c2", world.user("e2e4"), 20, 0).await;
     }
     world.pass(HOURS).await;
-    assert!(world.network.arrived(kind, cid("e2e4")) + world.network.arrived(kind, cid("b1c2")) > 2);
+    let arrived = ["e2e4", "b1c2"].map(|chain| world.network.arrived(kind, cid(chain)));
+    assert!(arrived.iter().all(|calls| *calls > 0), "{kind:?}: {arrived:?}");
     world.network.heal();
     world.until_empty(HOURS, &[&a, &b]).await;
     let tally = world.audit(&[&a, &b]).await;
@@ -228,7 +235,9 @@ async fn a_refusal_for_good_without_a_receipt_is_only_a_hint() {
 async fn a_peer_that_says_it_took_what_it_did_not_is_asked_again() {
     let (world, a, b) = World::pair(12, 5_000).await;
     let fake = |call: &Call| call.kind == RequestKind::Messages && call.to == cid("b1c2");
-    world.network.meddle_with_requests(move |call, body| if fake(call) { Vec::new() } else { body });
+    world
+        .network
+        .meddle_with_requests(move |call, body| if fake(call) { Vec::new() } else { body });
     world.network.meddle_with_answers(move |call, body| {
         if !fake(call) {
             return body;
