@@ -1,0 +1,26 @@
+//! Stories over a simulated world: what users, operators and thieves would see. One theme a module.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod two_chains;
+
+// Wrong input: refused, and nothing lost.
+mod odd_proofs;
+mod wrong_messages;
+mod wrong_proofs;
+mod wrong_receipts;
+mod wrong_requests;
+
+// How messages end.
+mod expiry;
+mod routes;
+mod value;
+
+// What breaks, and comes back.
+mod crowds;
+mod faults;
+mod kills;
+mod review;
+mod seeds;
+mod siblings;
