@@ -94,7 +94,7 @@ impl Evm {
         let rpc = Rpc::new(&config.node)?;
         check_chain_id(&rpc, config.eth_chain_id).await?;
         let tag = genesis_tag(&rpc).await?;
-        check_contract(&rpc, &config, tag).await?;
+        check_contract(&rpc, config.contract, config.chain, tag).await?;
         let facts = Facts {
             chain: config.chain,
             tag,
@@ -178,8 +178,12 @@ async fn genesis_tag(rpc: &Rpc) -> Result<GenesisTag, ChainError> {
     Ok(GenesisTag::of(&BlockHash(genesis.hash.0)))
 }
 
-async fn check_contract(rpc: &Rpc, config: &EvmConfig, tag: GenesisTag) -> Result<(), ChainError> {
-    let address = config.contract;
+async fn check_contract(
+    rpc: &Rpc,
+    address: Address,
+    expected: ChainId,
+    tag: GenesisTag,
+) -> Result<(), ChainError> {
     let other = |what: String| Err(ChainError::OtherChain(what));
     let code: Hex = rpc.call("eth_getCode", json!([hex(address.as_slice()), "latest"])).await?;
     if code.0.is_empty() {
@@ -187,9 +191,9 @@ async fn check_contract(rpc: &Rpc, config: &EvmConfig, tag: GenesisTag) -> Resul
     }
     let chain = view(rpc, address, abi::call("chainId()", &[])).await?;
     let chain = Words::new(&chain).text(0).unwrap_or_default();
-    if chain != config.chain.to_string() {
+    if chain != expected.to_string() {
         let chain: String = chain.chars().take(40).collect();
-        return other(format!("contract's chain-id is {chain:?}, expected {}", config.chain));
+        return other(format!("contract's chain-id is {chain:?}, expected {expected}"));
     }
     let word = view(rpc, address, abi::call("tag()", &[])).await?;
     let found = Words::new(&word).word(0).unwrap_or_default();

@@ -214,10 +214,17 @@ impl TryFrom<RawEvm> for RawEvmNode {
                 ));
             }
         };
+        if raw.poll < POLL_MIN {
+            let (found, least) = (raw.poll, POLL_MIN);
+            return Err(format!("poll is {found:?}, expected {least:?} or more"));
+        }
         let RawEvm { rpc, chain_id, from_block, poll, key, password, .. } = raw;
         Ok(Self(EvmNode { rpc, chain_id, contract, from_block, finality, poll, key, password }))
     }
 }
+
+/// Least time between two questions to a node: without any, it would be asked without end.
+const POLL_MIN: Duration = Duration::from_millis(10);
 
 const fn one_second() -> Duration {
     Duration::from_secs(1)

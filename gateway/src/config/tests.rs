@@ -71,6 +71,8 @@ fn an_evm_node_is_final_by_tag_or_by_confirmations() {
     assert_eq!(plain.poll, Duration::from_secs(1));
     assert_eq!(plain.contract[..2], [0x5f, 0xbd]);
     assert_eq!(plain.key, Path::new("etc/evm.key"));
+    let restless = node("poll = \"0s\"");
+    assert!(restless.unwrap_err().what.contains("poll is 0ns, expected 10ms or more"));
     assert_eq!(node("confirmations = 12").unwrap().finality, Finality::Confirmations(12));
     let both = node("finality = \"finalized\"\nconfirmations = 12").unwrap_err();
     assert_eq!(both.line, Some(4), "{both}");

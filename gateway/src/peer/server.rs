@@ -53,6 +53,11 @@ pub struct ServerLimits {
     pub connection_bytes_max: usize,
     /// …and for all of them.
     pub total_bytes_max: usize,
+    /// Most answers that may be long (proofs, headers, statuses) at once on one connection, from
+    /// their making until the peer has read them; more wait…
+    pub answers_per_connection_max: usize,
+    /// …and on all of them: each is up to `BODY_BYTES_MAX` of memory.
+    pub answers_max: usize,
 }
 
 impl Default for ServerLimits {
@@ -70,6 +75,9 @@ impl Default for ServerLimits {
             body_bytes_max: BODY_BYTES_MAX,
             connection_bytes_max: 8 * BODY_BYTES_MAX,
             total_bytes_max: 16 * BODY_BYTES_MAX,
+            answers_per_connection_max: 2,
+            // A quarter of a GiB, and twice what one address can take.
+            answers_max: 64,
         }
     }
 }
@@ -91,6 +99,7 @@ pub async fn serve(
         service,
         tls: TlsAcceptor::from(Arc::new(tls::server_config(identity)?)),
         buffers: Arc::new(Semaphore::new(limits.total_bytes_max)),
+        answers: Arc::new(Semaphore::new(limits.answers_max)),
         limits,
     });
     let mut connections = JoinSet::new();
@@ -129,6 +138,8 @@ struct Shared {
     tls: TlsAcceptor,
     /// One permit is one byte of a body in memory.
     buffers: Arc<Semaphore>,
+    /// One permit is one answer that may be long.
+    answers: Arc<Semaphore>,
     limits: ServerLimits,
 }
 

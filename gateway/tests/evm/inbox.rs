@@ -395,3 +395,23 @@ async fn a_recipient_that_cheats_the_estimate_takes_nobody_elses_gas() {
     assert_eq!(calls[..5], [Call::Failed; 5], "each had all it asked for, and burnt it");
     assert_eq!(calls[5..], [Call::None; 3]);
 }
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn a_stolen_role_cannot_stop_the_watching_for_good() {
+    let world = World::start().await;
+    let note = message(world.foreign.message(1, &local(wallet(0xaa))));
+    let hash = data_encoding::HEXLOWER.encode(&world.deliver(&[&note]).await.transaction);
+    let found = world.node.rpc("eth_getTransactionByHash", &json!([format!("0x{hash}")]));
+    let thief = key(super::world::OWNER).address();
+    world.owner.set_gateway(world.deployed.contract, thief, true).await.unwrap();
+    // The same with "zzzz" for "b1c2".
+    let input = found["input"].as_str().unwrap()[2..].replace("62316332", "7a7a7a7a");
+    let input = data_encoding::HEXLOWER.decode(input.as_bytes()).unwrap();
+    world.owner.call(Some(world.deployed.contract), Amount::ZERO, input).await.unwrap();
+    let next = message(world.foreign.message(2, &local(wallet(0xaa))));
+    world.deliver(&[&next]).await;
+    let (_, events, _) = world.all().await;
+    let ids: Vec<_> = events.iter().map(|event| delivered(event).0).collect();
+    assert_eq!(ids, [note.id(), next.id()]);
+}

@@ -216,3 +216,19 @@ async fn messages_of_one_block_come_in_the_order_of_their_leaves() {
     assert!(world.evm.has_role().await.unwrap());
     assert_eq!(world.evm.address(), key(GATEWAY).address());
 }
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn a_user_at_the_wrong_node_or_outbox_is_told_before_anything_is_signed() {
+    let world = World::start().await;
+    let (tag, contract) = (world.deployed.tag, world.deployed.contract);
+    world.user.check_node(tag).await.unwrap();
+    world.user.check_outbox(contract, chain("e2e4"), tag).await.unwrap();
+    let other_chain = |found: Result<(), ChainError>| {
+        assert!(matches!(found, Err(ChainError::OtherChain(_))), "{found:?}");
+    };
+    other_chain(world.user.check_node(PEER_TAG).await);
+    other_chain(world.user.check_outbox(key(USER).address(), chain("e2e4"), tag).await);
+    other_chain(world.user.check_outbox(contract, chain("b1c2"), tag).await);
+    other_chain(world.user.check_outbox(contract, chain("e2e4"), PEER_TAG).await);
+}

@@ -156,6 +156,10 @@ impl Evm {
                     // Nobody could prove it to anyone, and the others must not wait for it.
                     Err(what) => tracing::error!(%height, what, "the outbox emitted no message"),
                 }
+            } else if names_no_chain(event, log) {
+                // Whoever holds the gateway role can make the contract say so. It is no message's
+                // end, and stopping here would stop here for ever.
+                tracing::error!(%height, ?event, "the inbox names a source that is no chain-id");
             } else if event != Event::Skipped {
                 found.events.push(event_of(event, log)?);
             }
@@ -213,6 +217,13 @@ fn read_event(event: Event, log: &LogEntry) -> Option<ChainEvent> {
         Event::Refunded => Some(ChainEvent::Refunded { id }),
         Event::Sent | Event::Skipped => None,
     }
+}
+
+/// Whether the source of an end is some text, but no chain-id.
+fn names_no_chain(event: Event, log: &LogEntry) -> bool {
+    let source = Words::new(&log.data.0).text(0);
+    matches!(event, Event::Delivered | Event::Voided)
+        && source.is_some_and(|text| text.parse::<ChainId>().is_err())
 }
 
 fn chain(data: Words<'_>) -> Option<ChainId> {

@@ -29,7 +29,10 @@ pub(super) async fn send(
     let key = keystore::read(arguments.key()?, arguments.password.as_deref())
         .map_err(|error| Failure::new(Exit::Configuration, error))?;
     let from = Address::new(own, key.local());
+    let tag = chain.tag.parse().map_err(|error| odd(format!("{error}")))?;
     let operator = Operator::connect(rpc, key).await?;
+    // The key is good on every EVM chain, and --rpc may name the wrong one.
+    operator.check_node(tag).await?;
     if order.to.chain() == own {
         super::plain_transfer(&order)?;
         let to = evm::account_of(order.to.local()).map_err(Failure::usage)?;
@@ -45,6 +48,8 @@ pub(super) async fn send(
             bytes.into()
         }
     };
+    // Value sent to an address without this contract would be gone.
+    operator.check_outbox(contract, own, tag).await?;
     let call = UserCall {
         destination: order.to.chain(),
         recipient: order.to.local().clone(),

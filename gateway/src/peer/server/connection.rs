@@ -68,6 +68,7 @@ async fn talk(
     let watch = Arc::new(Watch::new());
     let session = Arc::new(Session {
         buffers: Arc::new(Semaphore::new(shared.limits.connection_bytes_max)),
+        answers: Arc::new(Semaphore::new(shared.limits.answers_per_connection_max)),
         shared: Arc::clone(&shared),
         pin,
         peer,
@@ -122,6 +123,8 @@ pub(super) struct Session {
     pub(super) peer: SocketAddr,
     /// One permit is one byte of a body in memory.
     pub(super) buffers: Arc<Semaphore>,
+    /// One permit is one answer that may be long.
+    pub(super) answers: Arc<Semaphore>,
 }
 
 fn builder(limits: &ServerLimits) -> http2::Builder<TokioExecutor> {

@@ -31,22 +31,27 @@ pub(super) async fn handle(
     running: Running,
     request: http::Request<Incoming>,
 ) -> http::Response<AnswerBody> {
-    let (status, body) = match answer(&session, request).await {
-        Ok(body) => (StatusCode::OK, body),
+    let (status, (body, slots)) = match answer(&session, request).await {
+        Ok(answer) => (StatusCode::OK, answer),
         Err(Refusal { status, reply }) => {
             let (peer, pin) = (session.peer, session.pin);
             info!(%peer, %pin, %status, %reply, "call refused");
-            (status, Response::Refused(reply).body())
+            (status, (Response::Refused(reply).body(), None))
         }
     };
-    let mut response = http::Response::new(AnswerBody { rest: body.into(), _running: running });
+    let mut response =
+        http::Response::new(AnswerBody { rest: body.into(), _slots: slots, _running: running });
     *response.status_mut() = status;
     let media_type = HeaderValue::from_static(MEDIA_TYPE);
     response.headers_mut().insert(header::CONTENT_TYPE, media_type);
     response
 }
 
-async fn answer(session: &Session, request: http::Request<Incoming>) -> Result<Vec<u8>, Refusal> {
+/// The answer's bytes, and its slots if it may be long.
+async fn answer(
+    session: &Session,
+    request: http::Request<Incoming>,
+) -> Result<(Vec<u8>, Option<Slots>), Refusal> {
     let (head, body) = request.into_parts();
     let caller = Caller {
         pin: session.pin,
@@ -66,7 +71,24 @@ async fn answer(session: &Session, request: http::Request<Incoming>) -> Result<V
         status: StatusCode::REQUEST_TIMEOUT,
         reply: Reply::new(Code::NO_ANSWER, format!("body not complete within {time:?}")),
     })??;
-    Ok(service.answer(&caller, kind.path(), body.bytes).await)
+    let slots = match kind {
+        RequestKind::Proofs | RequestKind::Headers | RequestKind::Status => {
+            Some(timeout(time, slots(session)).await.map_err(|_| Refusal::no_room())??)
+        }
+        RequestKind::Hello | RequestKind::Messages | RequestKind::Receipts => None,
+    };
+    Ok((service.answer(&caller, kind.path(), body.bytes).await, slots))
+}
+
+/// Held from before a long answer is made until the peer has read it: who asks for many and reads
+/// none of them waits for himself.
+type Slots = [OwnedSemaphorePermit; 2];
+
+async fn slots(session: &Session) -> Result<Slots, Refusal> {
+    let closed = |_| Refusal::no_room();
+    let own = Arc::clone(&session.answers).acquire_owned().await.map_err(closed)?;
+    let of_all = Arc::clone(&session.shared.answers).acquire_owned().await.map_err(closed)?;
+    Ok([own, of_all])
 }
 
 /// A request that is not done: the status for HTTP, the reply for the peer.
@@ -174,6 +196,7 @@ fn hold(
 #[derive(Debug)]
 pub(super) struct AnswerBody {
     rest: Bytes,
+    _slots: Option<Slots>,
     _running: Running,
 }
 

@@ -102,3 +102,26 @@ async fn a_stop_does_not_wait_for_ever() {
     let error = answer.unwrap_err();
     assert!(matches!(error, PeerError::Http { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn who_asks_for_long_answers_and_reads_none_waits_for_himself() {
+    let server = listen(Echo::default(), ServerLimits::default()).await;
+    let mut unread = plain();
+    unread.initial_stream_window_size(1000).initial_connection_window_size(1 << 24);
+    let mut raw = raw(server.address, &unread).await;
+    let ask = |path: &str, bytes| {
+        let path = format!("https://gw1.village.example/distpos/1/{path}");
+        request().uri(path).body(full(vec![7; bytes])).unwrap()
+    };
+    let mut asked = tokio::task::JoinSet::new();
+    for _ in 0..5 {
+        asked.spawn(raw.sender.send_request(ask("proofs", 400_000)));
+    }
+    server.answering(2).await;
+    let mut held = vec![soon(asked.join_next()).await, soon(asked.join_next()).await];
+    assert_eq!(raw.send(ask("messages", 9)).await.unwrap().1.len(), 9, "others are served");
+    assert_eq!(server.answers_begun(), 3);
+    // Two more for the two that are given up.
+    held.clear();
+    server.answering(5).await;
+}
