@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use distpos_spool::{Batch, Direction, State};
+use distpos_spool::{Batch, Direction, SpoolError, State};
 
 use crate::{
     gateway::Gateway,
@@ -42,12 +42,16 @@ pub async fn run(gateway: Arc<Gateway>, stop: Stop) {
 }
 
 /// One piece of due work.
-async fn step(gateway: Arc<Gateway>, (state, peer): Group, batches: Vec<Batch>) {
+async fn step(
+    gateway: Arc<Gateway>,
+    (state, peer): Group,
+    batches: Vec<Batch>,
+) -> Result<(), SpoolError> {
     match state {
         State::Queued => send::send(&gateway, peer, batches).await,
         State::Accepted => ask::ask(&gateway, peer, batches).await,
         State::Closing | State::Refunding => settle::end(&gateway, state, batches).await,
         // Inbound states never stand in this queue, and what is held waits for the operator.
-        State::Claimed | State::Delivering | State::Voiding | State::Ended | State::Held => {}
+        State::Claimed | State::Delivering | State::Voiding | State::Ended | State::Held => Ok(()),
     }
 }

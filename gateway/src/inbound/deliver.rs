@@ -1,5 +1,7 @@
 //! Step 6: hand what was decided to the local chain, and wait for its final word.
 
+use std::time::Duration;
+
 use distpos_proto::{
     chain::ChainId,
     code::{Code, Reply},
@@ -14,8 +16,16 @@ use crate::{
     event::Event,
     gateway::Gateway,
     inbound::policy::Decided,
-    transition::{Move, shift},
+    transition::{Move, remove, shift},
 };
+
+/// How long a claim is kept that nobody proves. The source still has the message: it asks, learns
+/// that it is unknown here, and sends it again.
+pub const UNPROVEN_FOR_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How often the proof is asked for at the pace of blocks, before the pace slackens.
+const NOT_READY_ATTEMPTS: u32 = 150;
+/// The states in which an inbound message waits for proof or for the chain.
+const OPEN: [State; 3] = [State::Claimed, State::Delivering, State::Voiding];
 
 /// The messages one job works on.
 #[derive(Debug)]
@@ -23,6 +33,7 @@ pub struct Claim {
     source: ChainId,
     state: State,
     attempts: u32,
+    created: UnixMillis,
     ids: Vec<MessageId>,
 }
 
@@ -35,6 +46,7 @@ impl Claim {
             source,
             state,
             attempts: batches.iter().map(|batch| batch.attempts).max().unwrap_or(0),
+            created: batches.iter().map(|batch| batch.created).max().unwrap_or_default(),
             ids: items.map(|item| item.id).collect(),
         }
     }
@@ -59,32 +71,46 @@ impl PutOff {
     /// The proof is not ready; about a block's time.
     #[must_use]
     pub fn not_ready(text: &str) -> Self {
-        Self {
-            cause: Cause::NotReady { block_time: None },
-            reply: Reply::new(Code::NOT_FINAL, text),
-        }
+        let cause = Cause::NotReady { block_time: None };
+        Self { cause, reply: Reply::new(Code::NOT_FINAL, text) }
     }
+}
 
-    /// The spool has failed.
-    #[must_use]
-    pub fn spool(error: &SpoolError) -> Self {
-        let reply = Reply::new(Code::SPOOL_FULL, error.to_string());
-        Self { cause: Cause::Unreachable, reply }
+/// What keeps a job from its end.
+#[derive(Debug)]
+pub enum Stopped {
+    /// All of its messages have to wait.
+    PutOff(PutOff),
+    /// The spool failed; nothing was moved.
+    Spool(SpoolError),
+}
+
+impl From<PutOff> for Stopped {
+    fn from(why: PutOff) -> Self {
+        Self::PutOff(why)
+    }
+}
+
+impl From<SpoolError> for Stopped {
+    fn from(error: SpoolError) -> Self {
+        Self::Spool(error)
     }
 }
 
 /// Submits what was decided. Whatever could not be proven, or has to wait, is put off.
 ///
 /// # Errors
-/// [`PutOff`] if the spool fails.
-pub async fn submit(gateway: &Gateway, claim: &Claim, decided: Decided) -> Result<(), PutOff> {
+/// [`Stopped`] if the spool fails.
+pub async fn submit(gateway: &Gateway, claim: &Claim, decided: Decided) -> Result<(), Stopped> {
     let Decided { admitted, refused, ended, deferred } = decided;
     // Delivered but not removable from the spool would mean repeating without end.
-    gateway.spool.healthy().map_err(|error| PutOff::spool(&error))?;
+    gateway.spool.healthy()?;
     let mut handled: Vec<MessageId> = ended.clone();
-    wait_for_final_event(gateway, claim, ended).await?;
     handled.extend(admitted.iter().map(|a| a.message().id()));
     handled.extend(refused.iter().map(|r| r.message().id()));
+    handled.extend(deferred.iter().map(|(id, _)| *id));
+    // In the guard already, by a sibling gateway or before a restart.
+    wait(gateway, ended, claim.state, claim.attempts).await?;
     if !admitted.is_empty() {
         let ids = admitted.iter().map(|a| a.message().id()).collect();
         let outcome = gateway.chain.submit(Submission::Deliver(admitted)).await;
@@ -96,16 +122,12 @@ pub async fn submit(gateway: &Gateway, claim: &Claim, decided: Decided) -> Resul
         after(gateway, claim, State::Voiding, "void", ids, outcome).await?;
     }
     for (id, reply) in deferred {
-        handled.push(id);
         let cause = Cause::Temporary { retry_after: reply.retry_after };
-        put_off_some(gateway, claim, &[id], &PutOff { cause, reply }).await;
+        put_off(gateway, claim, &[id], &PutOff { cause, reply }).await?;
     }
     let rest: Vec<MessageId> =
         claim.ids.iter().filter(|id| !handled.contains(id)).copied().collect();
-    if !rest.is_empty() {
-        put_off_some(gateway, claim, &rest, &PutOff::not_ready("not proven yet")).await;
-    }
-    Ok(())
+    Ok(put_off(gateway, claim, &rest, &PutOff::not_ready("not proven yet")).await?)
 }
 
 /// Notes what the chain said at once.
@@ -116,7 +138,7 @@ async fn after(
     what: &'static str,
     ids: Vec<MessageId>,
     outcome: Result<Submitted, ChainError>,
-) -> Result<(), PutOff> {
+) -> Result<(), SpoolError> {
     match outcome {
         Ok(Submitted { transaction, refused }) => {
             let taken: Vec<MessageId> = ids
@@ -128,28 +150,18 @@ async fn after(
             }
             wait(gateway, taken, state, claim.attempts).await?;
             for (id, reply) in refused {
-                // Judged again at once: what the chain will not have any more is refused then.
-                let cause = Cause::Temporary { retry_after: Some(1) };
-                put_off_some(gateway, claim, &[id], &PutOff { cause, reply }).await;
+                // Judged again soon: what the chain will not have any more is refused then.
+                let cause = Cause::Temporary { retry_after: reply.retry_after };
+                put_off(gateway, claim, &[id], &PutOff { cause, reply }).await?;
             }
             Ok(())
         }
         Err(error) => {
             gateway.emit(Event::Alert { what: format!("chain: {error}") });
             let reply = Reply::new(Code::NOT_NOW, "the local chain did not take it");
-            put_off_some(gateway, claim, &ids, &PutOff { cause: Cause::Unreachable, reply }).await;
-            Ok(())
+            put_off(gateway, claim, &ids, &PutOff { cause: Cause::Unreachable, reply }).await
         }
     }
-}
-
-/// In the guard already, by a sibling gateway or before a restart.
-async fn wait_for_final_event(
-    gateway: &Gateway,
-    claim: &Claim,
-    ids: Vec<MessageId>,
-) -> Result<(), PutOff> {
-    if ids.is_empty() { Ok(()) } else { wait(gateway, ids, claim.state, claim.attempts).await }
 }
 
 /// Leaves messages to the watchdog: if no final event comes, they are judged again.
@@ -158,33 +170,46 @@ async fn wait(
     ids: Vec<MessageId>,
     state: State,
     attempts: u32,
-) -> Result<(), PutOff> {
+) -> Result<(), SpoolError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
     let now = gateway.now();
     let change = waiting(state, now, attempts.saturating_add(1));
-    let from = [State::Claimed, State::Delivering, State::Voiding];
-    gateway
-        .spool
-        .transact(move |tx| shift(tx, Direction::Inbound, &ids, &from, &change, now))
-        .await
-        .map(|_| ())
-        .map_err(|error: SpoolError| PutOff::spool(&error))
+    let moving =
+        gateway.spool.transact(move |tx| shift(tx, Direction::Inbound, &ids, &OPEN, &change, now));
+    moving.await.map(|_| ())
 }
 
-/// The change that makes a submitted message wait for its final event.
+/// The move that makes a submitted message wait for its final event.
 pub(crate) fn waiting(state: State, now: UnixMillis, attempts: u32) -> Move {
     // No jitter: nobody else is waited on at the same time.
     let due = now.after(retry::delay(Cause::Accepted, attempts, u64::MAX / 2));
-    Move { state: Some(state), due: Some(due), attempts: attempts, reply: None }
+    Move { state: Some(state), due: Some(due), attempts, reply: None }
 }
 
-/// Puts all messages of a job off.
-pub async fn put_off(gateway: &Gateway, claim: &Claim, why: PutOff) {
-    put_off_some(gateway, claim, &claim.ids, &why).await;
-}
-
-async fn put_off_some(gateway: &Gateway, claim: &Claim, ids: &[MessageId], why: &PutOff) {
-    let now = gateway.now();
-    let delay = retry::delay(why.cause, claim.attempts, gateway.random_u64());
+/// Puts messages of a job off: the reason is kept with them, and they come back by its schedule. A
+/// claim that nobody has proven for too long is let go.
+///
+/// # Errors
+/// [`SpoolError`] if that cannot be noted.
+pub async fn put_off(
+    gateway: &Gateway,
+    claim: &Claim,
+    ids: &[MessageId],
+    why: &PutOff,
+) -> Result<(), SpoolError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let (now, ids) = (gateway.now(), ids.to_vec());
+    if claim.state == State::Claimed && now.since(claim.created) > UNPROVEN_FOR_MAX {
+        let what = format!("{} claims of {} were never proven: let go", ids.len(), claim.source);
+        gateway.emit(Event::Alert { what });
+        let moving = gateway.spool.transact(move |tx| let_go(tx, &ids, now));
+        return moving.await;
+    }
+    let delay = retry::delay(pace(why.cause, claim.attempts), claim.attempts, gateway.random_u64());
     let wait = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
     let (chain, messages, reply) = (claim.source, ids.len(), why.reply.clone());
     gateway.emit(Event::Deferred { chain, messages, reply, delay: wait });
@@ -194,13 +219,26 @@ async fn put_off_some(gateway: &Gateway, claim: &Claim, ids: &[MessageId], why: 
         attempts: claim.attempts.saturating_add(1),
         reply: Some(why.reply.clone()),
     };
-    let ids = ids.to_vec();
-    let from = [State::Claimed, State::Delivering, State::Voiding];
-    let moved = gateway
-        .spool
-        .transact(move |tx| shift(tx, Direction::Inbound, &ids, &from, &change, now))
-        .await;
-    if let Err(error) = moved {
-        gateway.emit(Event::Alert { what: format!("spool: {error}") });
+    let moving =
+        gateway.spool.transact(move |tx| shift(tx, Direction::Inbound, &ids, &OPEN, &change, now));
+    moving.await.map(|_| ())
+}
+
+/// Only what is still unproven: meanwhile the chain may have ended some of them.
+fn let_go(
+    tx: &mut distpos_spool::Tx<'_>,
+    ids: &[MessageId],
+    now: UnixMillis,
+) -> Result<(), SpoolError> {
+    let unproven = Move { state: None, due: None, attempts: 0, reply: None };
+    let moved = shift(tx, Direction::Inbound, ids, &[State::Claimed], &unproven, now)?;
+    remove(tx, Direction::Inbound, &moved, now)
+}
+
+/// A proof that is long in coming is asked for less often: the block may never be final.
+fn pace(cause: Cause, attempts: u32) -> Cause {
+    match cause {
+        Cause::NotReady { .. } if attempts > NOT_READY_ATTEMPTS => Cause::Hint,
+        other => other,
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     event::Event,
     gateway::Gateway,
     inbound::{
-        deliver::{Claim, PutOff},
+        deliver::{Claim, PutOff, Stopped},
         verify,
     },
 };
@@ -28,12 +28,12 @@ use crate::{
 /// Proven messages out of a claim, by id; ids that could not be proven yet are missing.
 ///
 /// # Errors
-/// [`PutOff`] if nothing could be proven at all: no route, no answer, not final.
+/// [`Stopped`] if nothing could be proven at all: no route, no answer, not final.
 pub async fn fetch(
     gateway: &Gateway,
     trusted: &Trusted,
     claim: &Claim,
-) -> Result<BTreeMap<MessageId, Proven>, PutOff> {
+) -> Result<BTreeMap<MessageId, Proven>, Stopped> {
     let source = trusted.chain;
     let route = contact::route(gateway, source)
         .await
@@ -78,7 +78,7 @@ pub async fn fetch(
     }
     // What was not asked for is of no interest, though it is proven.
     proven.retain(|id, _| claim.ids().contains(id));
-    if proven.is_empty() { Err(last) } else { Ok(proven) }
+    if proven.is_empty() { Err(last.into()) } else { Ok(proven) }
 }
 
 /// Whatever a gateway of the source says here, it only makes us wait.

@@ -13,8 +13,12 @@ use distpos_proto::{
 use distpos_spool::{Direction, SpoolError, State, Tx};
 
 use crate::{
-    chain::Simulation, event::Event, gateway::Gateway, inbound::deliver::PutOff,
-    outbound::watch::release, transition::shift,
+    chain::Simulation,
+    event::Event,
+    gateway::Gateway,
+    inbound::deliver::{PutOff, Stopped},
+    outbound::watch::release,
+    transition::shift,
 };
 
 /// What is to become of proven messages.
@@ -33,11 +37,11 @@ pub struct Decided {
 /// Decides about each proven message.
 ///
 /// # Errors
-/// [`PutOff`] if the local chain does not answer, or the spool fails.
+/// [`Stopped`] if the local chain does not answer, or the spool fails.
 pub async fn decide(
     gateway: &Gateway,
     proven: BTreeMap<MessageId, Proven>,
-) -> Result<Decided, PutOff> {
+) -> Result<Decided, Stopped> {
     let mut asked = Vec::with_capacity(proven.len());
     for (id, message) in proven {
         let simulation = gateway.chain.simulate(message.message()).await.map_err(|error| {
@@ -83,8 +87,7 @@ pub async fn decide(
             mark(tx, &refused, State::Voiding, at)?;
             Ok::<_, SpoolError>(decided)
         })
-        .await
-        .map_err(|error| PutOff::spool(&error))?;
+        .await?;
     for admitted in &decided.admitted {
         gateway.emit(Event::Admitted { id: admitted.message().id() });
     }

@@ -23,26 +23,28 @@ use crate::{
 pub const OFFERED_FOR_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Sends the receipts of ended messages to their source chain.
-pub async fn send(gateway: &Gateway, source: ChainId, batches: Vec<Batch>) {
+///
+/// # Errors
+/// [`SpoolError`] if outcomes cannot be read, or what came of it not be noted.
+pub async fn send(
+    gateway: &Gateway,
+    source: ChainId,
+    batches: Vec<Batch>,
+) -> Result<(), SpoolError> {
     let attempts = batches.iter().map(|batch| batch.attempts).max().unwrap_or(0);
     let oldest = batches.iter().map(|batch| batch.since).min().unwrap_or_default();
     let items = batches.iter().flat_map(|batch| &batch.items);
     let ids: Vec<MessageId> = items.map(|item| item.id).collect();
-    let receipts = match gateway.spool.read(|tx| {
+    let outcomes = gateway.spool.read(|tx| {
         ids.iter()
             .map(|id| Ok(tx.ended(Direction::Inbound, id)?.and_then(|end| end.outcome)))
             .collect::<Result<Vec<_>, SpoolError>>()
-    }) {
-        Ok(outcomes) => outcomes
-            .into_iter()
-            .zip(&ids)
-            .filter_map(|(outcome, id)| outcome.map(|outcome| sign(gateway, source, *id, outcome)))
-            .collect::<Vec<_>>(),
-        Err(error) => {
-            gateway.emit(Event::Alert { what: format!("spool: {error}") });
-            return;
-        }
-    };
+    })?;
+    let receipts: Vec<SignedReceipt> = outcomes
+        .into_iter()
+        .zip(&ids)
+        .filter_map(|(outcome, id)| outcome.map(|outcome| sign(gateway, source, *id, outcome)))
+        .collect();
     let sent: Vec<MessageId> = receipts.iter().map(|signed| signed.receipt.id).collect();
     let answered = match contact::route(gateway, source).await {
         Ok(route) => contact::call(gateway, &route, &Request::Receipts(receipts)).await,
@@ -69,9 +71,7 @@ pub async fn send(gateway: &Gateway, source: ChainId, batches: Vec<Batch>) {
         }
     };
     let too_old = gateway.now().since(oldest) > OFFERED_FOR_MAX;
-    if let Err(error) = move_on(gateway, source, ids, taken, attempts, reply, too_old).await {
-        gateway.emit(Event::Alert { what: format!("spool: {error}") });
-    }
+    move_on(gateway, source, ids, taken, attempts, reply, too_old).await
 }
 
 /// The receipt of an outcome, signed with the chain's current keys.

@@ -15,14 +15,16 @@ use distpos_spool::{Batch, Direction, SpoolError, State};
 
 use crate::{
     contact::{self, Contacted},
-    event::Event,
     gateway::Gateway,
     outbound::settle,
     transition::{Move, shift, to},
 };
 
 /// Asks about accepted batches of one destination.
-pub async fn ask(gateway: &Gateway, peer: ChainId, batches: Vec<Batch>) {
+///
+/// # Errors
+/// [`SpoolError`] if what came of it cannot be noted.
+pub async fn ask(gateway: &Gateway, peer: ChainId, batches: Vec<Batch>) -> Result<(), SpoolError> {
     let attempts = batches.iter().map(|batch| batch.attempts).max().unwrap_or(0);
     let items = batches.iter().flat_map(|batch| &batch.items);
     let ids: Vec<MessageId> = items.map(|item| item.id).take(IDS_MAX).collect();
@@ -44,9 +46,7 @@ pub async fn ask(gateway: &Gateway, peer: ChainId, batches: Vec<Batch>) {
         }
     };
     settle::receipts(gateway, receipts).await;
-    if let Err(error) = move_on(gateway, ids, unknown, attempts, reply).await {
-        gateway.emit(Event::Alert { what: format!("spool: {error}") });
-    }
+    move_on(gateway, ids, unknown, attempts, reply).await
 }
 
 /// What is unknown there by a signed answer, and the receipts that came along.

@@ -8,6 +8,7 @@ use distpos_proto::{
     envelope::Envelope,
     message::MessageId,
     retry::{self, Cause},
+    time::UnixSeconds,
     wire::{Batch as WireBatch, Request, Response},
 };
 use distpos_resolver::Route;
@@ -21,27 +22,48 @@ use crate::{
 };
 
 /// Sends the queued batches of one destination.
-pub async fn send(gateway: &Gateway, peer: ChainId, batches: Vec<Batch>) {
-    let attempts = batches.iter().map(|batch| batch.attempts).max().unwrap_or(0);
-    let ids: Vec<MessageId> = ids(&batches);
-    let outcome = match contact::route(gateway, peer).await {
-        Ok(route) => offer(gateway, peer, &route, &batches).await,
-        Err(reply) if is_unroutable(gateway, peer, &reply) => refund(gateway, &ids, reply).await,
-        Err(reply) => defer(gateway, peer, &ids, Cause::Unreachable, attempts, reply).await,
-    };
-    if let Err(error) = outcome {
-        gateway.emit(Event::Alert { what: format!("spool: {error}") });
+///
+/// # Errors
+/// [`SpoolError`] if what came of it cannot be noted.
+pub async fn send(gateway: &Gateway, peer: ChainId, batches: Vec<Batch>) -> Result<(), SpoolError> {
+    let job = Job::new(peer, &batches);
+    match contact::route(gateway, peer).await {
+        Ok(route) => offer(gateway, &job, &route, &batches).await,
+        Err(reply) if is_unroutable(gateway, peer, &reply).await => {
+            refund(gateway, &job, reply).await
+        }
+        Err(reply) => defer(gateway, &job, job.ids.clone(), Cause::Unreachable, reply).await,
+    }
+}
+
+/// What one job sends.
+struct Job {
+    peer: ChainId,
+    ids: Vec<MessageId>,
+    attempts: u32,
+    /// When the first of the messages expires.
+    expires: UnixSeconds,
+}
+
+impl Job {
+    fn new(peer: ChainId, batches: &[Batch]) -> Self {
+        let ids = batches.iter().flat_map(|batch| batch.items.iter().map(|item| item.id));
+        Self {
+            peer,
+            ids: ids.collect(),
+            attempts: batches.iter().map(|batch| batch.attempts).max().unwrap_or(0),
+            expires: batches.iter().map(Batch::expires).min().unwrap_or_default(),
+        }
     }
 }
 
 /// Offers the batches to the chain's gateways, in order, until one takes them.
 async fn offer(
     gateway: &Gateway,
-    peer: ChainId,
+    job: &Job,
     route: &Route,
     batches: &[Batch],
 ) -> Result<(), SpoolError> {
-    let (ids, attempts) = (ids(batches), batches.iter().map(|b| b.attempts).max().unwrap_or(0));
     let bodies = gateway.spool.read(|tx| {
         let read = |batch: &Batch| {
             let envelopes = tx.messages(Direction::Outbound, batch.id)?;
@@ -52,39 +74,38 @@ async fn offer(
     let sent: Vec<MessageId> =
         bodies.iter().flat_map(|batch| batch.envelopes.iter().map(id_of)).collect();
     // Before the first byte leaves: from now on only a receipt may refund what goes there.
-    let now = gateway.now();
+    let (peer, now) = (job.peer, gateway.now());
     gateway.spool.transact(move |tx| tx.set_seen(peer, now)).await?;
     let request = Request::Messages(bodies);
     match contact::call(gateway, route, &request).await {
         Ok(Contacted { gateway: name, response: Response::Messages(replies) })
             if replies.len() == sent.len() =>
         {
-            record(gateway, peer, name, sent, replies, attempts).await
+            record(gateway, job, name, sent, replies).await
         }
         Ok(Contacted { gateway: name, response: Response::Refused(reply) }) => {
             let cause = cause_of(&reply);
             let reply = Reply::new(reply.code, format!("{name}: {}", reply.text()));
-            defer(gateway, peer, &ids, cause, attempts, reply).await
+            defer(gateway, job, job.ids.clone(), cause, reply).await
         }
         Ok(Contacted { gateway: name, .. }) => {
             let reply = Reply::new(Code::NO_ANSWER, format!("{name} answered something else"));
-            defer(gateway, peer, &ids, Cause::Unreachable, attempts, reply).await
+            defer(gateway, job, job.ids.clone(), Cause::Unreachable, reply).await
         }
-        Err(reply) => defer(gateway, peer, &ids, Cause::Unreachable, attempts, reply).await,
+        Err(reply) => defer(gateway, job, job.ids.clone(), Cause::Unreachable, reply).await,
     }
 }
 
 /// Moves each message by its own reply.
 async fn record(
     gateway: &Gateway,
-    peer: ChainId,
+    job: &Job,
     name: String,
     ids: Vec<MessageId>,
     replies: Vec<Reply>,
-    attempts: u32,
 ) -> Result<(), SpoolError> {
     if let Some(reply) = replies.first().cloned() {
-        gateway.emit(Event::Sent { chain: peer, gateway: name, ids: ids.clone(), reply });
+        gateway.emit(Event::Sent { chain: job.peer, gateway: name, ids: ids.clone(), reply });
     }
     let mut taken = Vec::new();
     // Messages that fare alike stay together.
@@ -107,7 +128,7 @@ async fn record(
         })
         .await?;
     for (reply, ids) in others.into_values() {
-        defer(gateway, peer, &ids, cause_of(&reply), attempts, reply).await?;
+        defer(gateway, job, ids, cause_of(&reply), reply).await?;
     }
     Ok(())
 }
@@ -115,13 +136,20 @@ async fn record(
 /// Leaves messages queued for later, with the reason.
 async fn defer(
     gateway: &Gateway,
-    peer: ChainId,
-    ids: &[MessageId],
+    job: &Job,
+    ids: Vec<MessageId>,
     cause: Cause,
-    attempts: u32,
     reply: Reply,
 ) -> Result<(), SpoolError> {
-    let now = gateway.now();
+    let (peer, attempts, now) = (job.peer, job.attempts, gateway.now());
+    // Delivery ends at `expires`, the message does not: it is offered until a receipt says how.
+    let cause = if now.seconds() > job.expires {
+        let what = format!("{} messages for {peer} are expired and have no receipt", ids.len());
+        gateway.emit(Event::Alert { what });
+        Cause::Expired
+    } else {
+        cause
+    };
     let delay = retry::delay(cause, attempts, gateway.random_u64());
     let wait = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
     let event =
@@ -132,7 +160,6 @@ async fn defer(
         attempts: attempts.saturating_add(1),
         reply: Some(reply),
     };
-    let ids = ids.to_vec();
     gateway
         .spool
         .transact(move |tx| shift(tx, Direction::Outbound, &ids, &[State::Queued], &change, now))
@@ -142,20 +169,34 @@ async fn defer(
 }
 
 /// Whether a message there can be refunded without a receipt (`docs/protocol.md`, *Ends*): the
-/// chain does not exist, the operator never named it, and nothing was ever sent to it.
-fn is_unroutable(gateway: &Gateway, peer: ChainId, reply: &Reply) -> bool {
+/// chain does not exist, the operator never named it, and no gateway of this chain ever sent
+/// anything to it.
+async fn is_unroutable(gateway: &Gateway, peer: ChainId, reply: &Reply) -> bool {
     let permanent = reply.code == Code::UNKNOWN_CHAIN || reply.code == Code::NULL_RECORD;
     permanent
         && !gateway.correspondents.is_named(peer)
         && matches!(gateway.spool.read(|tx| tx.seen(peer)), Ok(None))
+        && is_alone(gateway).await
 }
 
-async fn refund(gateway: &Gateway, ids: &[MessageId], reply: Reply) -> Result<(), SpoolError> {
-    let now = gateway.now();
-    for id in ids {
+/// Whether this chain has no other gateway, by its keys and by its own records. What a sibling has
+/// sent is not known here, so with siblings nothing is refunded without a receipt.
+async fn is_alone(gateway: &Gateway) -> bool {
+    if gateway.identity.key_set.keys().count() > 1 {
+        return false;
+    }
+    match gateway.resolver.route(gateway.facts().chain).await {
+        Ok(own) => own.gateways.iter().all(|listed| listed.pins.contains(&gateway.identity.pin)),
+        // Not published: nobody else can be listed. Any other failure leaves a doubt.
+        Err(error) => error.is_permanent(),
+    }
+}
+
+async fn refund(gateway: &Gateway, job: &Job, reply: Reply) -> Result<(), SpoolError> {
+    let (now, ids) = (gateway.now(), job.ids.clone());
+    for id in &ids {
         gateway.emit(Event::Refused { id: *id, reply: reply.clone() });
     }
-    let ids = ids.to_vec();
     let change = to(State::Refunding, Some(now), Some(reply));
     gateway
         .spool
@@ -171,10 +212,6 @@ fn cause_of(reply: &Reply) -> Cause {
     } else {
         Cause::Hint
     }
-}
-
-fn ids(batches: &[Batch]) -> Vec<MessageId> {
-    batches.iter().flat_map(|batch| batch.items.iter().map(|item| item.id)).collect()
 }
 
 fn id_of(envelope: &Envelope) -> MessageId {

@@ -28,51 +28,65 @@ enum Taken {
     Contradicts(Outcome),
 }
 
-/// Takes signed receipts; one reply each. A receipt is acknowledged when it is on disk.
+/// Takes signed receipts; one reply each. They are acknowledged when they are on disk, all in one
+/// commit.
 pub async fn receipts(gateway: &Gateway, receipts: Vec<SignedReceipt>) -> Vec<Reply> {
-    let mut replies = Vec::with_capacity(receipts.len());
-    for receipt in receipts {
-        replies.push(take(gateway, receipt).await);
-    }
-    replies
+    let now = gateway.now();
+    let judged: Vec<Result<VerifiedReceipt, Reply>> =
+        receipts.into_iter().map(|signed| judge(gateway, signed)).collect();
+    let verified: Vec<VerifiedReceipt> = judged.iter().flatten().cloned().collect();
+    let keeping = gateway.spool.transact(move |tx| {
+        verified
+            .iter()
+            .map(|receipt| keep(tx, receipt, now))
+            .collect::<Result<Vec<_>, SpoolError>>()
+    });
+    let mut taken = match keeping.await {
+        Ok(taken) => taken.into_iter(),
+        Err(error) => {
+            gateway.emit(Event::Alert { what: format!("spool: {error}") });
+            let failed = Reply::new(Code::SPOOL_FULL, "not kept").retry_after(60);
+            return vec![failed; judged.len()];
+        }
+    };
+    let mut reply = |verified: VerifiedReceipt| match taken.next() {
+        Some(taken) => answer(gateway, &verified, taken),
+        None => Reply::new(Code::SPOOL_FULL, "not kept").retry_after(60),
+    };
+    judged.into_iter().map(|judged| judged.map_or_else(|refused| refused, &mut reply)).collect()
 }
 
-async fn take(gateway: &Gateway, signed: SignedReceipt) -> Reply {
-    let (id, destination) = (signed.receipt.id, signed.receipt.destination);
+/// Whether a receipt is for this chain, and signed by the destination's keys as they are now.
+fn judge(gateway: &Gateway, signed: SignedReceipt) -> Result<VerifiedReceipt, Reply> {
+    let destination = signed.receipt.destination;
     if signed.receipt.source != gateway.facts().chain {
-        return Reply::new(Code::POLICY, format!("receipt is for chain {}", signed.receipt.source));
+        let text = format!("receipt is for chain {}", signed.receipt.source);
+        return Err(Reply::new(Code::POLICY, text));
     }
     let Some(trusted) = gateway.correspondents.trusted(destination) else {
-        return Reply::new(Code::KEY_NOT_FOUND, format!("no trusted keys of chain {destination}"));
+        let text = format!("no trusted keys of chain {destination}");
+        return Err(Reply::new(Code::KEY_NOT_FOUND, text));
     };
-    let raw = signed.receipt.bytes();
-    let verified = match signed.verify(&trusted.keys) {
-        Ok(verified) => verified,
-        Err(error) => return Reply::new(Code::SIGNATURE, error.to_string()),
-    };
-    let (now, outcome) = (gateway.now(), verified.receipt().outcome.clone());
-    match gateway.spool.transact(move |tx| keep(tx, &verified, now)).await {
-        Ok(Taken::New) => {
+    signed.verify(&trusted.keys).map_err(|error| Reply::new(Code::SIGNATURE, error.to_string()))
+}
+
+fn answer(gateway: &Gateway, verified: &VerifiedReceipt, taken: Taken) -> Reply {
+    let receipt = verified.receipt();
+    let (id, outcome) = (receipt.id, receipt.outcome.clone());
+    match taken {
+        Taken::New => {
             gateway.emit(Event::ReceiptTaken { id, outcome });
             Reply::new(Code::DELIVERED, "receipt taken")
         }
-        Ok(Taken::Again) => Reply::new(Code::DELIVERED, "receipt known"),
-        Ok(Taken::Unknown) => {
-            // A sibling gateway may have it, or our view of the chain is behind.
+        Taken::Again => Reply::new(Code::DELIVERED, "receipt known"),
+        // A sibling gateway may have it, or our view of the chain is behind.
+        Taken::Unknown => {
             Reply::new(Code::NOT_NOW, "no such message is waiting here").retry_after(60)
         }
-        Ok(Taken::Contradicts(held)) => {
+        Taken::Contradicts(held) => {
             let what = format!("two outcomes for {id}: {held:?} and {outcome:?}");
-            let frozen = gateway.spool.transact(move |tx| tx.set_frozen(destination, &raw));
-            if let Err(error) = frozen.await {
-                gateway.emit(Event::Alert { what: format!("spool: {error}") });
-            }
-            gateway.emit(Event::Conflict { chain: destination, what });
+            gateway.emit(Event::Conflict { chain: receipt.destination, what });
             Reply::new(Code::CONFLICT, "another outcome was signed before")
-        }
-        Err(error) => {
-            gateway.emit(Event::Alert { what: format!("spool: {error}") });
-            Reply::new(Code::SPOOL_FULL, "not kept").retry_after(60)
         }
     }
 }
@@ -86,8 +100,11 @@ fn keep(tx: &mut Tx<'_>, verified: &VerifiedReceipt, now: UnixMillis) -> Result<
             return Ok(Taken::Unknown);
         }
         if let Some(held) = &end.outcome {
-            let same = kind(held) == verified.ending().kind();
-            return Ok(if same { Taken::Again } else { Taken::Contradicts(held.clone()) });
+            if kind(held) == verified.ending().kind() {
+                return Ok(Taken::Again);
+            }
+            tx.set_frozen(receipt.destination, &receipt.bytes())?;
+            return Ok(Taken::Contradicts(held.clone()));
         }
     }
     let place = tx.find(Direction::Outbound, &receipt.id)?;
@@ -127,7 +144,10 @@ fn kind(outcome: &Outcome) -> EndingKind {
 /// Tells the outbox how messages ended. They leave the queue when that is final
 /// ([`crate::outbound::watch`]); until then this is repeated: the outbox passes over what it has
 /// closed or refunded already.
-pub async fn end(gateway: &Gateway, state: State, batches: Vec<Batch>) {
+///
+/// # Errors
+/// [`SpoolError`] if what came of it cannot be noted.
+pub async fn end(gateway: &Gateway, state: State, batches: Vec<Batch>) -> Result<(), SpoolError> {
     let attempts = batches.iter().map(|batch| batch.attempts).max().unwrap_or(0);
     let items = batches.iter().flat_map(|batch| &batch.items);
     let ids: Vec<MessageId> = items.map(|item| item.id).collect();
@@ -152,11 +172,8 @@ pub async fn end(gateway: &Gateway, state: State, batches: Vec<Batch>) {
         attempts: attempts.saturating_add(1),
         reply,
     };
-    let moved = gateway
+    let moving = gateway
         .spool
-        .transact(move |tx| shift(tx, Direction::Outbound, &ids, &[state], &change, now))
-        .await;
-    if let Err(error) = moved {
-        gateway.emit(Event::Alert { what: format!("spool: {error}") });
-    }
+        .transact(move |tx| shift(tx, Direction::Outbound, &ids, &[state], &change, now));
+    moving.await.map(|_| ())
 }

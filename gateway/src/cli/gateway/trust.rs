@@ -119,9 +119,7 @@ fn pin(arguments: &PinArguments) -> Result<Exit, Failure> {
     trust.pin(pin).map_err(|error| Failure::new(Exit::Configuration, error))?;
     match arguments.json {
         true => say_json(&view)?,
-        false => {
-            say(format_args!("pinned {chain}; a running gateway reads it when it is restarted"))?
-        }
+        false => say(format_args!("pinned {chain}; a running gateway believes it within seconds"))?,
     }
     Ok(Exit::Done)
 }
