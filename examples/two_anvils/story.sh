@@ -58,11 +58,9 @@ a_contract_answers() {
   answer=$(ids_of b1c2 Sent)
   expect "number of answers" "$(wc -w <<<"$answer")" 1
   note_message "$answer" b1c2 e2e4 - 0 delivered -
-  until_true 60 "the answer's end" answer_ended "$answer"
+  until_true 60 "the answer's end" ended_at south "$answer" delivered
   say "  b1c2 -> e2e4 ${answer:0:8}…: the answer was delivered"
 }
-
-answer_ended() { [ "$(status_of south "$1" .outcome)" = delivered ]; }
 
 and_back() {
   say "3. value and data from b1c2 to e2e4, of which the spare gateway tells"
@@ -89,10 +87,8 @@ nobody_there() {
   sent=$(send north "dead0x$(recipient_number 3)" --amount 11) || die "distpos-send: $sent"
   id=$(jq -r .id <<<"$sent")
   note_message "$id" e2e4 dead0 - 11 unroutable "$(jq -r .transaction <<<"$sent")"
-  until_true 60 "the refund of $id" refunded_at north "$id"
+  until_true 60 "the refund of $id" ended_at north "$id" refunded
 }
-
-refunded_at() { [ "$(status_of "$1" "$2" .outcome)" = refunded ]; }
 
 dns_is_away() {
   say "6. BIND is stopped, and the gateway starts anew, so that it remembers no answer"
@@ -108,13 +104,12 @@ dns_is_away() {
   say "  e2e4 -> b1c2 ${id:0:8}…: $(status_of north "$id" '.state + ", " + .code + " " + .text')"
   expect "balance while DNS is away" "$(balance b1c2 "0x$there")" 0
   start_named
-  until_true 120 "the end of $id" delivered_at north "$id"
+  until_true 120 "the end of $id" ended_at north "$id" delivered
   expect "balance after" "$(balance b1c2 "0x$there")" 4000000000000009
   say "  e2e4 -> b1c2 ${id:0:8}…: delivered, late"
 }
 
 dns_to_blame() { [ "$(status_of "$1" "$2" '.state + " " + .code')" = "queued 4.4.3" ]; }
-delivered_at() { [ "$(status_of "$1" "$2" .outcome)" = delivered ]; }
 
 the_first_gateway_dies() {
   say "7. SIGKILL of south, which is listed first for b1c2: spare takes over"
@@ -128,6 +123,6 @@ the_first_gateway_dies() {
   expect "balance at e2e4" "$(balance e2e4 "0x$back")" 6000000000000013
   say "   south comes back: it learns from its chain what spare has done, and repeats nothing"
   start_gateway south
-  until_true 60 "south's word on the last message" delivered_at south "$ID"
+  until_true 60 "south's word on the last message" ended_at south "$ID" delivered
   until_true 60 "the ends of all messages" all_ended
 }

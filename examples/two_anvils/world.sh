@@ -290,3 +290,7 @@ status_of() { # GATEWAY ID FIELD
   "$DISTPOS_BIN/distpos-send" status "$2" --gateway "$(users_at "$1")" --json 2>/dev/null \
     | jq -r "$3" || true
 }
+
+ended_at() { # GATEWAY ID OUTCOME
+  [ "$(status_of "$1" "$2" .outcome)" = "$3" ]
+}
