@@ -68,7 +68,7 @@ audit_money() { # CHAIN
   expect "what $chain still owes" "$(number_at "$(view "$chain" "$contract" "owed()")" 0)" 0
   for recipient in $(awk -v chain="$chain" '$3 == chain && $4 != "-" { print $4 }' "$MESSAGES" | sort -u); do
     expect "the balance of $recipient at $chain" "$(balance "$chain" "0x$recipient")" \
-      "$(total "recipient==\"$recipient\" && end==\"delivered\"")"
+      "$(total "to==\"$chain\" && recipient==\"$recipient\" && end==\"delivered\"")"
   done
   for transaction in $(awk -v chain="$chain" '$2 == chain && $7 != "-" { print $7 }' "$MESSAGES"); do
     paid=$(receipt "$chain" "0x$transaction" | jq -r '.gasUsed, .effectiveGasPrice' | tr '\n' ' ')

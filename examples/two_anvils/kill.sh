@@ -8,17 +8,20 @@ PRIORITY[spare]=10
 declare -A REVERTER
 
 story() { # SEED
-  local chain senders=() pid
+  local chain
   say "kills with seed $1"
   for chain in "${CHAINS[@]}"; do
     REVERTER[$chain]=$(deploy_example "$chain" Reverter "$(printf '%064d' 1)")
   done
   for chain in "${CHAINS[@]}"; do
     send_many "$chain" &
-    senders+=($!)
+    PID[sender-$chain]=$!
   done
   kill_at_random "$1"
-  for pid in "${senders[@]}"; do wait "$pid" || die "a sender failed"; done
+  for chain in "${CHAINS[@]}"; do
+    wait "${PID[sender-$chain]}" || die "the sender at $chain failed"
+    unset "PID[sender-$chain]"
+  done
   say "all $((2 * PER_CHAIN)) messages are sent"
   until_true 300 "the ends of all messages" all_ended
   say "all messages have ended"
@@ -70,17 +73,20 @@ kill_at_random() { # SEED
   done
 }
 
-# The gateway that took the message dies before its receipt; the other one is given it too; then the
-# first comes back with the message in its spool. One guard: it is delivered once.
+# The node of b1c2 stands still, so that the gateway that takes a message can only hold it; it dies;
+# the node goes on, and the sibling is given the message too and delivers it; then the first comes
+# back with the message in its spool. One guard: it is delivered once.
 both_hold_it() {
-  local there sent id first
+  local there sent id first node=${PID[anvil-b1c2]}
   there=$(printf '00000000000000000000000000000000d159%04x' 1)
+  kill -STOP "$node"
   sent=$(send north "b1c2x$there" --amount 1234567890123456) || die "distpos-send: $sent"
   id=$(jq -r .id <<<"$sent")
   note_message "$id" e2e4 b1c2 "$there" 1234567890123456 delivered "$(jq -r .transaction <<<"$sent")"
   until_true 60 "a gateway of b1c2 that has $id" taken "$id"
   first=$(<"$WORK/taken")
   stop "$first" KILL
+  kill -CONT "$node"
   say "$first took ${id:0:8}… and was killed; its sibling will be asked in a minute"
   until_true 240 "the end of $id" ended_at north "$id" delivered
   say "delivered without $first, which now comes back with ${id:0:8}… in its spool"

@@ -76,7 +76,7 @@ free_port() {
 
 gateway() { "$DISTPOS_BIN/distpos-gateway" "$@"; }
 
-# Runs `check` until it succeeds.
+# Runs a command until it succeeds.
 until_true() { # SECONDS WHAT COMMAND...
   local deadline=$((SECONDS + $1)) what=$2
   shift 2
@@ -87,22 +87,21 @@ until_true() { # SECONDS WHAT COMMAND...
 }
 
 build_world() {
-  local chain name deploying=()
+  local chain name
   for chain in "${CHAINS[@]}"; do start_anvil "$chain"; done
   for name in "${GATEWAYS[@]}"; do make_keys "$name"; done
   # Commands of the two chains wait for blocks of their own: side by side it takes half as long.
   for chain in "${CHAINS[@]}"; do
     deploy "$chain" &
-    deploying+=($!)
+    PID[setup-$chain]=$!
   done
-  for name in "${deploying[@]}"; do wait "$name"; done
+  await_setup
   for chain in "${CHAINS[@]}"; do read_deployed "$chain"; done
-  deploying=()
   for chain in "${CHAINS[@]}"; do
     agree "$chain" >&2 &
-    deploying+=($!)
+    PID[setup-$chain]=$!
   done
-  for name in "${deploying[@]}"; do wait "$name"; done
+  await_setup
   for name in "${GATEWAYS[@]}"; do configure "$name"; done
   # Each gateway is told the other chain's keys and contract by its operator, not by DNS.
   for name in "${GATEWAYS[@]}"; do add_peer "$name"; done
@@ -111,6 +110,14 @@ build_world() {
   start_named
   for name in "${GATEWAYS[@]}"; do start_gateway "$name"; done
   say "three gateways are up: north for e2e4, south and spare for b1c2"
+}
+
+await_setup() {
+  local chain
+  for chain in "${CHAINS[@]}"; do
+    wait "${PID[setup-$chain]}" || die "setting up the contract of $chain failed"
+    unset "PID[setup-$chain]"
+  done
 }
 
 start_anvil() { # CHAIN
