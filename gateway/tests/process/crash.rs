@@ -76,8 +76,7 @@ fn run(messages: usize, kills: usize, seed: u64) {
         for message in sent {
             let left = TAIL_MAX.saturating_sub(last.elapsed());
             let view = gateway.message_when(message.id, left, |view| view.outcome.is_some());
-            let expected =
-                if message.to_nobody { Outcome::Refunded } else { Outcome::Delivered };
+            let expected = if message.to_nobody { Outcome::Refunded } else { Outcome::Delivered };
             assert_eq!(view.outcome, Some(expected), "{view:?}");
         }
     }
@@ -123,8 +122,11 @@ fn kill_all(world: &World, pace: &Pace, random: &mut StdRng) {
         pace.kills.fetch_add(1, Ordering::SeqCst);
     }
     restarts.sort();
-    println!("ready again after SIGKILL: median {:?}, longest {:?}",
-        restarts[restarts.len() / 2], restarts.last().unwrap());
+    println!(
+        "ready again after SIGKILL: median {:?}, longest {:?}",
+        restarts[restarts.len() / 2],
+        restarts.last().unwrap()
+    );
 }
 
 /// What one side's ledger must say after its own messages and the other's have ended.

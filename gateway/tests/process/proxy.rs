@@ -8,7 +8,10 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
+
+use crate::world::until;
 
 /// What it does with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,17 +58,16 @@ impl Proxy {
         *self.mode.lock().unwrap() = mode;
     }
 
-    /// Whether somebody has connected.
-    pub(crate) fn was_tried(&self) -> bool {
-        self.taken.load(Ordering::SeqCst)
+    /// Waits for the first connection.
+    pub(crate) fn wait_until_tried(&self) {
+        let tried = || self.taken.load(Ordering::SeqCst).then_some(());
+        until("somebody connects", Duration::from_secs(60), tried);
     }
 }
 
 fn carry(from: TcpStream, gateway: SocketAddr) {
     let Ok(to) = TcpStream::connect(gateway) else { return };
-    for (mut from, mut to) in
-        [(from.try_clone().unwrap(), to.try_clone().unwrap()), (to, from)]
-    {
+    for (mut from, mut to) in [(from.try_clone().unwrap(), to.try_clone().unwrap()), (to, from)] {
         thread::spawn(move || {
             // Whatever ends one way ends the other.
             let _ = copy(&mut from, &mut to);

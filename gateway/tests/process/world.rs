@@ -50,6 +50,8 @@ pub(crate) struct World {
     pub(crate) a: Gateway,
     pub(crate) b: Gateway,
     pub(crate) home: tempfile::TempDir,
+    /// Where the name server is.
+    pub(crate) server: SocketAddr,
     sockets: Option<Sockets>,
     /// Behind both gateways: it answers until they are gone.
     name_server: Option<NameServer>,
@@ -66,14 +68,14 @@ impl World {
             .build()
             .unwrap();
         let sockets = runtime.block_on(Sockets::bind()).unwrap();
-        let server = sockets.address().unwrap().to_string();
+        let server = sockets.address().unwrap();
         let [a, b] = [("e2e4", 1), ("b1c2", 2)].map(|(chain, seed)| {
             let village = Village::prepare(home.path(), chain, [seed; 32]).unwrap();
             Gateway::of(village, home.path().join(chain))
         });
-        a.configure(a.village.configuration(&b.village, &server, VALUE_MAX));
-        b.configure(b.village.configuration(&a.village, &server, VALUE_MAX));
-        Self { a, b, home, sockets: Some(sockets), name_server: None, runtime }
+        a.configure(a.village.configuration(&b.village, &server.to_string(), VALUE_MAX));
+        b.configure(b.village.configuration(&a.village, &server.to_string(), VALUE_MAX));
+        Self { a, b, home, server, sockets: Some(sockets), name_server: None, runtime }
     }
 
     /// The name server answers from now on.
@@ -221,7 +223,9 @@ impl Gateway {
             match http::post(self.submission, "/v1/transactions", &signed) {
                 Ok((200, _)) => Some(()),
                 // It may have been in the block that the gateway made as it died.
-                _ => self.account(&self.village.local()).filter(|held| held.nonce > nonce).map(drop),
+                _ => {
+                    self.account(&self.village.local()).filter(|held| held.nonce > nonce).map(drop)
+                }
             }
         });
         self.sent_with(&id)
