@@ -95,3 +95,40 @@ fn on_a_full_disk_it_takes_nothing_delivers_nothing_and_loses_nothing() {
     }
     assert_eq!((world.a.balance(), world.b.balance()), (BALANCE - 12, BALANCE + 12));
 }
+
+#[test]
+#[ignore = "needs root for a tmpfs"]
+fn after_a_flush_that_failed_it_asks_to_be_started_again_when_there_is_space() {
+    let mut world = World::prepared();
+    let place = world.b.directory.join("small");
+    fs::create_dir(&place).unwrap();
+    let tmpfs = Tmpfs::mount(&place, "16m");
+    world.b.edit("directory = \"spool\"", "directory = \"small/spool\"");
+    world.publish();
+    world.a.start();
+    world.b.start();
+
+    tmpfs.fill(0);
+    // The ledger has a disk of its own, and takes what users send; the spool cannot follow.
+    let to = world.a.village.address();
+    let mut ids = Vec::new();
+    while !world.b.log().contains("could not be flushed") {
+        assert!(ids.len() < 500, "the spool still finds space");
+        ids.push(world.b.send(u64::try_from(ids.len()).unwrap(), &to, 1));
+    }
+    let other = world.a.send(0, &world.b.village.address(), 1);
+    let soon = Duration::from_secs(60);
+    let view = world.a.message_when(other, soon, |view| view.code.is_some());
+    assert_eq!(view.code.as_deref(), Some("4.3.1"), "{view:?}");
+
+    tmpfs.empty();
+    assert_eq!(world.b.ended_by_itself(soon), Some(75), "{}", world.b.log());
+    world.b.start();
+    for (gateway, id) in ids.iter().map(|id| (&world.b, *id)).chain([(&world.a, other)]) {
+        let view =
+            gateway.message_when(id, Duration::from_secs(180), |view| view.outcome.is_some());
+        assert_eq!(view.outcome, Some(Outcome::Delivered), "{view:?}");
+    }
+    let sent = u64::try_from(ids.len()).unwrap();
+    assert_eq!((world.a.balance(), world.b.balance()), (BALANCE + sent - 1, BALANCE - sent + 1));
+}

@@ -118,5 +118,7 @@ fn clients_that_hang_do_not_keep_it_from_stopping() {
     let _silent = TcpStream::connect(world.a.peers).unwrap();
     let mut peer = TcpStream::connect(world.a.peers).unwrap();
     peer.write_all(&[22, 3, 1, 2, 0, 1]).unwrap();
+    // Connections are taken in their order: those before this one are.
+    assert_eq!(world.a.balance(), BALANCE);
     stops(&world.a);
 }

@@ -192,6 +192,15 @@ impl Gateway {
         (child.wait().unwrap(), began.elapsed())
     }
 
+    /// Waits for it to end by itself; its exit code.
+    pub(crate) fn ended_by_itself(&self, time_max: Duration) -> Option<i32> {
+        let mut process = self.process.lock().unwrap();
+        let child = process.as_mut().expect("it runs");
+        let status = until("it ends", time_max, || child.try_wait().unwrap());
+        *process = None;
+        status.code()
+    }
+
     /// Physical memory the process occupies, in KiB.
     pub(crate) fn resident_kib(&self) -> u64 {
         let id = self.process.lock().unwrap().as_ref().expect("it runs").id();
