@@ -2,7 +2,7 @@
 //!
 //! | state | what is done when it is due | leaves for |
 //! | --- | --- | --- |
-//! | `claimed` | [`judge`]: ask the source chain for the proof (step 3), verify it (4), decide (5), hand it to the chain (6) | `delivering` or `voiding` |
+//! | `claimed` | `judge`: ask the source chain for the proof (step 3), verify it (4), decide (5), hand it to the chain (6) | `delivering` or `voiding` |
 //! | `delivering`, `voiding` | the same again: nothing was final in time, and the chain's guard makes repeating harmless | `ended`, when it is final |
 //! | `ended` | [`receipt`]: send the signed receipt back | gone, when it is acknowledged |
 //!

@@ -78,7 +78,7 @@ impl At {
 
 #[derive(Args)]
 struct SendArguments {
-    /// The recipient: <chain-id>x<local address>, or 0x… for one on the own chain.
+    /// The recipient: `<chain-id>x<local address>`, or `0x…` for one on the own chain.
     // An option only because a subcommand does without it.
     #[arg(required = true)]
     to: Option<AddressInput>,

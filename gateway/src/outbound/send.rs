@@ -29,7 +29,9 @@ pub async fn send(gateway: &Gateway, peer: ChainId, batches: Vec<Batch>) -> Resu
     let job = Job::new(peer, &batches);
     match contact::route(gateway, peer).await {
         Ok(route) => offer(gateway, &job, &route, &batches).await,
-        Err(reply) if is_unroutable(gateway, peer, &reply) => refund(gateway, &job, reply).await,
+        Err(reply) if is_unroutable(gateway, peer, &reply).await => {
+            refund(gateway, &job, reply).await
+        }
         Err(reply) => defer(gateway, &job, job.ids.clone(), Cause::Unreachable, reply).await,
     }
 }
@@ -167,12 +169,27 @@ async fn defer(
 }
 
 /// Whether a message there can be refunded without a receipt (`docs/protocol.md`, *Ends*): the
-/// chain does not exist, the operator never named it, and nothing was ever sent to it.
-fn is_unroutable(gateway: &Gateway, peer: ChainId, reply: &Reply) -> bool {
+/// chain does not exist, the operator never named it, and no gateway of this chain ever sent
+/// anything to it.
+async fn is_unroutable(gateway: &Gateway, peer: ChainId, reply: &Reply) -> bool {
     let permanent = reply.code == Code::UNKNOWN_CHAIN || reply.code == Code::NULL_RECORD;
     permanent
         && !gateway.correspondents.is_named(peer)
         && matches!(gateway.spool.read(|tx| tx.seen(peer)), Ok(None))
+        && is_alone(gateway).await
+}
+
+/// Whether this chain has no other gateway, by its keys and by its own records. What a sibling has
+/// sent is not known here, so with siblings nothing is refunded without a receipt.
+async fn is_alone(gateway: &Gateway) -> bool {
+    if gateway.identity.key_set.keys().count() > 1 {
+        return false;
+    }
+    match gateway.resolver.route(gateway.facts().chain).await {
+        Ok(own) => own.gateways.iter().all(|listed| listed.pins.contains(&gateway.identity.pin)),
+        // Not published: nobody else can be listed. Any other failure leaves a doubt.
+        Err(error) => error.is_permanent(),
+    }
 }
 
 async fn refund(gateway: &Gateway, job: &Job, reply: Reply) -> Result<(), SpoolError> {
