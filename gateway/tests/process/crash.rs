@@ -156,3 +156,25 @@ fn guard_is_right(ledger: &Ledger, message: &Sent) {
         None => panic!("{} has not ended where it went", message.id),
     }
 }
+
+#[test]
+fn killed_while_it_starts_for_the_first_time_it_starts_the_next() {
+    let mut random = StdRng::seed_from_u64(SEED);
+    let world = World::prepared();
+    // Both in one directory, as an operator may have it.
+    world.a.edit("directory = \"spool\"", "directory = \"held\"");
+    world.a.edit("directory = \"ledger\"", "directory = \"held\"");
+    for _ in 0..40 {
+        // Not there if it was killed before it made it.
+        let _ = std::fs::remove_dir_all(world.a.directory.join("held"));
+        for _ in 0..2 {
+            let mut starting = world.a.command().spawn().unwrap();
+            thread::sleep(Duration::from_micros(random.random_range(2_000..40_000)));
+            starting.kill().unwrap();
+            starting.wait().unwrap();
+        }
+        world.a.start();
+        let (status, _) = world.a.terminate();
+        assert_eq!(status.code(), Some(0), "{}", world.a.log());
+    }
+}
