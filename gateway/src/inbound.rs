@@ -72,6 +72,8 @@ async fn judge(
 ) -> Result<(), SpoolError> {
     let claim = deliver::Claim::new(source, state, &batches);
     let verdict = async {
+        // Delivered but not removable from the spool would mean repeating without end.
+        gateway.spool.healthy()?;
         let trusted = verify::trusted(gateway, source)?;
         let proven = evidence::fetch(gateway, &trusted, &claim).await?;
         let decided = policy::decide(gateway, proven).await?;

@@ -2,7 +2,7 @@
 //!
 //! | state | what is done when it is due | leaves for |
 //! | --- | --- | --- |
-//! | `queued` | [`send`]: resolve the chain (step 2), hand the batch to a gateway of it | `accepted`; `refunding` if the chain does not exist |
+//! | `queued` | [`send`]: resolve the chain (step 2), hand the batch to a gateway of it | `accepted`; `refunding` if the chain does not exist ([`bounce`]) |
 //! | `accepted` | [`ask`]: the receipt is late, ask how the message stands | `queued` if it is unknown there |
 //! | `closing`, `refunding` | [`settle`]: tell the outbox how it ended | gone, when that is final |
 //!
@@ -26,6 +26,8 @@ pub mod watch;
 pub mod stamp;
 
 pub mod send;
+
+pub mod bounce;
 
 pub mod ask;
 

@@ -1,7 +1,7 @@
 //! Runs what is due: the loop both pipelines share.
 //!
 //! What is due is taken for each (state, peer) by itself, as one job each, and at most one job of a
-//! group runs at a time: one chain's slow gateway, or its backlog, delays nobody else. A job does
+//! kind runs at a time for a peer: one chain's slow gateway, or its backlog, delays nobody else. A job does
 //! its I/O, then moves its messages in one commit; whatever it does not move stays due and is tried
 //! again.
 
@@ -21,10 +21,35 @@ use crate::{event::Event, gateway::Gateway, stop::Stop};
 /// What a job works on: batches in one state, for one peer.
 pub type Group = (State, ChainId);
 
+/// Work on one peer's messages that must not run beside itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Lane {
+    Send,
+    Ask,
+    Settle,
+    /// Claimed, delivering and voiding messages take the same steps: beside each other they would
+    /// submit a message twice.
+    Judge,
+    Receipt,
+    Held,
+}
+
+fn lane((state, peer): Group) -> (Lane, ChainId) {
+    let lane = match state {
+        State::Queued => Lane::Send,
+        State::Accepted => Lane::Ask,
+        State::Closing | State::Refunding => Lane::Settle,
+        State::Claimed | State::Delivering | State::Voiding => Lane::Judge,
+        State::Ended => Lane::Receipt,
+        State::Held => Lane::Held,
+    };
+    (lane, peer)
+}
+
 /// Most bytes of messages in one job: a request's body less room for its frame.
 const JOB_BYTES_MAX: u64 = BODY_BYTES_MAX as u64 - 256 * 1024;
 /// Most jobs at a time, so that memory stays bounded: about 4 MiB of messages each.
-const JOBS_MAX: usize = 32;
+const JOBS_MAX: usize = 64;
 /// How long a group rests after its job failed on the spool, before it is tried again.
 const SPOOL_PAUSE: Duration = Duration::from_secs(5);
 /// Longest sleep without looking: a clock that jumps must not stop the queue.
@@ -39,14 +64,14 @@ where
 {
     let changed = gateway.spool.changed(direction);
     let mut running: FuturesUnordered<BoxFuture<'static, Group>> = FuturesUnordered::new();
-    let mut busy: BTreeSet<Group> = BTreeSet::new();
+    let mut busy: BTreeSet<(Lane, ChainId)> = BTreeSet::new();
     while !stop.is_asked() {
         // Registered before the scan, so that a commit during the scan is not missed.
         let notified = changed.notified();
         let pause = match due(&gateway, direction, &busy) {
             Ok(due) => {
                 for (group, batches) in due.jobs {
-                    busy.insert(group);
+                    busy.insert(lane(group));
                     let work = job(gateway.clone(), group, batches);
                     running.push(rest_on_error(gateway.clone(), group, work).boxed());
                 }
@@ -59,7 +84,7 @@ where
         };
         tokio::select! { biased;
             () = stop.asked() => break,
-            Some(group) = running.next(), if !running.is_empty() => { busy.remove(&group); }
+            Some(group) = running.next(), if !running.is_empty() => { busy.remove(&lane(group)); }
             () = notified => {}
             () = sleep(pause) => {}
         }
@@ -87,7 +112,11 @@ struct Due {
 
 /// What can start now, and how long until something else is due. Groups that are due longest come
 /// first, so that none waits for ever for one of the [`JOBS_MAX`].
-fn due(gateway: &Gateway, direction: Direction, busy: &BTreeSet<Group>) -> Result<Due, SpoolError> {
+fn due(
+    gateway: &Gateway,
+    direction: Direction,
+    busy: &BTreeSet<(Lane, ChainId)>,
+) -> Result<Due, SpoolError> {
     let now = gateway.now();
     gateway.spool.read(|tx| {
         let (mut waiting, mut next): (Vec<(UnixMillis, Group)>, Option<UnixMillis>) =
@@ -95,13 +124,25 @@ fn due(gateway: &Gateway, direction: Direction, busy: &BTreeSet<Group>) -> Resul
         for (peer, state) in tx.count(direction)?.into_keys() {
             match tx.next_due(direction, (peer, state))? {
                 Some(at) if at > now => next = Some(next.map_or(at, |next| next.min(at))),
-                Some(at) if !busy.contains(&(state, peer)) => waiting.push((at, (state, peer))),
+                Some(at) if !busy.contains(&lane((state, peer))) => {
+                    waiting.push((at, (state, peer)));
+                }
                 // A busy group is looked at when its job ends.
                 Some(_) | None => {}
             }
         }
         waiting.sort_unstable();
-        waiting.truncate(JOBS_MAX.saturating_sub(busy.len()));
+        // One of each lane, the one that is due longest. What only concerns the own chain always
+        // finds a place: foreign gateways that are slow must not hold it up.
+        let (mut taken, mut places) = (busy.clone(), JOBS_MAX.saturating_sub(busy.len()));
+        waiting.retain(|(_, group)| {
+            let own = lane(*group).0 == Lane::Settle;
+            if !taken.insert(lane(*group)) || (!own && places == 0) {
+                return false;
+            }
+            places = places.saturating_sub(usize::from(!own));
+            true
+        });
         let mut jobs = Vec::with_capacity(waiting.len());
         for (_, group) in waiting {
             jobs.push((group, take(tx, direction, group, now)?));

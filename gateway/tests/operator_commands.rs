@@ -239,3 +239,23 @@ fn an_evm_key_is_made_once_and_checked() {
     let node_down = home.run(&[&fund[..], &more].concat());
     assert_eq!(node_down.status.code(), Some(75), "{node_down:?}");
 }
+
+#[tokio::test]
+async fn a_frozen_chain_is_believed_again_when_the_operator_says_so() {
+    use distpos_spool::{Spool, SpoolError};
+    let home = Home::configured(CONFIG);
+    let chain: distpos_proto::chain::ChainId = "b1c2".parse().unwrap();
+    let thaw = ["trust", "thaw", "b1c2", "--config", "gateway.toml", "--reason", "called them"];
+    let spool = Spool::open(&home.path("spool")).unwrap();
+    let freezing = spool.transact(move |tx| tx.set_frozen(chain, b"headers at 7"));
+    freezing.await.map_err(|error: SpoolError| error.to_string()).unwrap();
+    let running = home.run(&thaw);
+    assert_eq!(running.status.code(), Some(69), "{running:?}");
+    assert!(err(&running).contains("stop it, thaw, start it again"), "{running:?}");
+    drop(spool);
+    let thawed = home.run(&thaw);
+    assert_eq!(thawed.status.code(), Some(0), "{thawed:?}");
+    let said = "b1c2 is believed again: called them\nit was frozen for: headers at 7\n";
+    assert_eq!(out(&thawed), said);
+    assert_eq!(err(&home.run(&thaw)), "distpos-gateway: b1c2 is not frozen\n");
+}

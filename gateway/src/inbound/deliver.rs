@@ -1,6 +1,6 @@
 //! Step 6: hand what was decided to the local chain, and wait for its final word.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use distpos_proto::{
     chain::ChainId,
@@ -9,14 +9,14 @@ use distpos_proto::{
     retry::{self, Cause},
     time::UnixMillis,
 };
-use distpos_spool::{Batch, Direction, SpoolError, State};
+use distpos_spool::{Batch, Direction, SpoolError, State, Tx};
 
 use crate::{
     chain::{ChainError, Submission, Submitted},
     event::Event,
     gateway::Gateway,
     inbound::policy::Decided,
-    transition::{Move, remove, shift},
+    transition::{Later, Move, remove, shift},
 };
 
 /// How long a claim is kept that nobody proves. The source still has the message: it asks, learns
@@ -32,8 +32,6 @@ const OPEN: [State; 3] = [State::Claimed, State::Delivering, State::Voiding];
 pub struct Claim {
     source: ChainId,
     state: State,
-    attempts: u32,
-    created: UnixMillis,
     ids: Vec<MessageId>,
 }
 
@@ -42,13 +40,7 @@ impl Claim {
     #[must_use]
     pub fn new(source: ChainId, state: State, batches: &[Batch]) -> Self {
         let items = batches.iter().flat_map(|batch| &batch.items);
-        Self {
-            source,
-            state,
-            attempts: batches.iter().map(|batch| batch.attempts).max().unwrap_or(0),
-            created: batches.iter().map(|batch| batch.created).max().unwrap_or_default(),
-            ids: items.map(|item| item.id).collect(),
-        }
+        Self { source, state, ids: items.map(|item| item.id).collect() }
     }
 
     /// The messages' ids.
@@ -103,14 +95,12 @@ impl From<SpoolError> for Stopped {
 /// [`Stopped`] if the spool fails.
 pub async fn submit(gateway: &Gateway, claim: &Claim, decided: Decided) -> Result<(), Stopped> {
     let Decided { admitted, refused, ended, deferred } = decided;
-    // Delivered but not removable from the spool would mean repeating without end.
-    gateway.spool.healthy()?;
     let mut handled: Vec<MessageId> = ended.clone();
     handled.extend(admitted.iter().map(|a| a.message().id()));
     handled.extend(refused.iter().map(|r| r.message().id()));
     handled.extend(deferred.iter().map(|(id, _)| *id));
     // In the guard already, by a sibling gateway or before a restart.
-    wait(gateway, ended, claim.state, claim.attempts).await?;
+    wait(gateway, ended, claim.state).await?;
     if !admitted.is_empty() {
         let ids = admitted.iter().map(|a| a.message().id()).collect();
         let outcome = gateway.chain.submit(Submission::Deliver(admitted)).await;
@@ -121,10 +111,7 @@ pub async fn submit(gateway: &Gateway, claim: &Claim, decided: Decided) -> Resul
         let outcome = gateway.chain.submit(Submission::Void(refused)).await;
         after(gateway, claim, State::Voiding, "void", ids, outcome).await?;
     }
-    for (id, reply) in deferred {
-        let cause = Cause::Temporary { retry_after: reply.retry_after };
-        put_off(gateway, claim, &[id], &PutOff { cause, reply }).await?;
-    }
+    put_off_alike(gateway, claim, deferred).await?;
     let rest: Vec<MessageId> =
         claim.ids.iter().filter(|id| !handled.contains(id)).copied().collect();
     Ok(put_off(gateway, claim, &rest, &PutOff::not_ready("not proven yet")).await?)
@@ -148,12 +135,9 @@ async fn after(
             if !taken.is_empty() {
                 gateway.emit(Event::Submitted { what, transaction, ids: taken.clone() });
             }
-            wait(gateway, taken, state, claim.attempts).await?;
-            for (id, reply) in refused {
-                // Judged again soon: what the chain will not have any more is refused then.
-                let cause = Cause::Temporary { retry_after: reply.retry_after };
-                put_off(gateway, claim, &[id], &PutOff { cause, reply }).await?;
-            }
+            wait(gateway, taken, state).await?;
+            // Judged again soon: what the chain will not have any more is refused then.
+            put_off_alike(gateway, claim, refused).await?;
             Ok(())
         }
         Err(error) => {
@@ -164,28 +148,43 @@ async fn after(
     }
 }
 
-/// Leaves messages to the watchdog: if no final event comes, they are judged again.
-async fn wait(
+/// Puts messages off, those that fare alike together and in one commit.
+async fn put_off_alike(
     gateway: &Gateway,
-    ids: Vec<MessageId>,
-    state: State,
-    attempts: u32,
+    claim: &Claim,
+    deferred: Vec<(MessageId, Reply)>,
 ) -> Result<(), SpoolError> {
+    let mut alike: BTreeMap<(Code, Option<u32>), (Reply, Vec<MessageId>)> = BTreeMap::new();
+    for (id, reply) in deferred {
+        let key = (reply.code, reply.retry_after);
+        alike.entry(key).or_insert_with(|| (reply, Vec::new())).1.push(id);
+    }
+    for (reply, ids) in alike.into_values() {
+        let cause = Cause::Temporary { retry_after: reply.retry_after };
+        put_off(gateway, claim, &ids, &PutOff { cause, reply }).await?;
+    }
+    Ok(())
+}
+
+/// Leaves messages to the watchdog: if no final event comes, they are judged again.
+async fn wait(gateway: &Gateway, ids: Vec<MessageId>, state: State) -> Result<(), SpoolError> {
     if ids.is_empty() {
         return Ok(());
     }
-    let now = gateway.now();
-    let change = waiting(state, now, attempts.saturating_add(1));
-    let moving =
-        gateway.spool.transact(move |tx| shift(tx, Direction::Inbound, &ids, &OPEN, &change, now));
+    let (now, jitter) = (gateway.now(), gateway.random_u64());
+    let moving = gateway.spool.transact(move |tx| {
+        shift(tx, Direction::Inbound, &ids, &OPEN, waiting(state, now, jitter), now)
+    });
     moving.await.map(|_| ())
 }
 
 /// The move that makes a submitted message wait for its final event.
-pub(crate) fn waiting(state: State, now: UnixMillis, attempts: u32) -> Move {
-    // No jitter: nobody else is waited on at the same time.
-    let due = now.after(retry::delay(Cause::Accepted, attempts, u64::MAX / 2));
-    Move { state: Some(state), due: Some(due), attempts, reply: None }
+pub(crate) fn waiting(state: State, now: UnixMillis, jitter: u64) -> impl Fn(&Batch) -> Move {
+    move |held| {
+        let attempts = if held.state == state { held.attempts.saturating_add(1) } else { 0 };
+        let due = now.after(retry::delay(Cause::Accepted, attempts, jitter));
+        Move { state: Some(state), due: Some(due), attempts, reply: None }
+    }
 }
 
 /// Puts messages of a job off: the reason is kept with them, and they come back by its schedule. A
@@ -203,36 +202,40 @@ pub async fn put_off(
         return Ok(());
     }
     let (now, ids) = (gateway.now(), ids.to_vec());
-    if claim.state == State::Claimed && now.since(claim.created) > UNPROVEN_FOR_MAX {
-        let what = format!("{} claims of {} were never proven: let go", ids.len(), claim.source);
+    let later = Later { now, jitter: gateway.random_u64(), reply: Some(why.reply.clone()) };
+    let (source, cause, messages) = (claim.source, why.cause, ids.len());
+    let moving = gateway.spool.transact(move |tx| {
+        let old = let_go(tx, &ids, now)?;
+        let pace = move |held: &Batch| pace(cause, held.attempts);
+        let delay = later.put_off(tx, Direction::Inbound, &ids, &OPEN, pace)?;
+        Ok::<_, SpoolError>((old, delay))
+    });
+    let (old, delay) = moving.await?;
+    if old > 0 {
+        let what = format!("{old} claims of {source} were not proven in 7 days: let go");
         gateway.emit(Event::Alert { what });
-        let moving = gateway.spool.transact(move |tx| let_go(tx, &ids, now));
-        return moving.await;
     }
-    let delay = retry::delay(pace(why.cause, claim.attempts), claim.attempts, gateway.random_u64());
-    let wait = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-    let (chain, messages, reply) = (claim.source, ids.len(), why.reply.clone());
-    gateway.emit(Event::Deferred { chain, messages, reply, delay: wait });
-    let change = Move {
-        state: None,
-        due: Some(now.after(delay)),
-        attempts: claim.attempts.saturating_add(1),
-        reply: Some(why.reply.clone()),
-    };
-    let moving =
-        gateway.spool.transact(move |tx| shift(tx, Direction::Inbound, &ids, &OPEN, &change, now));
-    moving.await.map(|_| ())
+    gateway.emit(Event::deferred(source, messages, why.reply.clone(), delay));
+    Ok(())
 }
 
-/// Only what is still unproven: meanwhile the chain may have ended some of them.
-fn let_go(
-    tx: &mut distpos_spool::Tx<'_>,
-    ids: &[MessageId],
-    now: UnixMillis,
-) -> Result<(), SpoolError> {
-    let unproven = Move { state: None, due: None, attempts: 0, reply: None };
-    let moved = shift(tx, Direction::Inbound, ids, &[State::Claimed], &unproven, now)?;
-    remove(tx, Direction::Inbound, &moved, now)
+/// Removes what is still unproven after [`UNPROVEN_FOR_MAX`]; gives their number.
+fn let_go(tx: &mut Tx<'_>, ids: &[MessageId], now: UnixMillis) -> Result<usize, SpoolError> {
+    let mut old = Vec::new();
+    for id in ids {
+        let held = match tx.find(Direction::Inbound, id)? {
+            Some((batch, _)) => tx.batch(Direction::Inbound, batch)?,
+            None => None,
+        };
+        let is_old = |held: &Batch| {
+            held.state == State::Claimed && now.since(held.created) > UNPROVEN_FOR_MAX
+        };
+        if held.as_ref().is_some_and(is_old) {
+            old.push(*id);
+        }
+    }
+    remove(tx, Direction::Inbound, &old, now)?;
+    Ok(old.len())
 }
 
 /// A proof that is long in coming is asked for less often: the block may never be final.

@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use distpos_proto::{
     chain::ChainId,
     code::{Code, Reply},
-    envelope::Envelope,
     message::MessageId,
     retry::{self, Cause},
-    time::UnixSeconds,
     wire::{Batch as WireBatch, Request, Response},
 };
 use distpos_resolver::Route;
@@ -18,7 +16,8 @@ use crate::{
     contact::{self, Contacted},
     event::Event,
     gateway::Gateway,
-    transition::{Move, shift, to},
+    outbound::bounce,
+    transition::{Later, shift, to},
 };
 
 /// Sends the queued batches of one destination.
@@ -26,86 +25,82 @@ use crate::{
 /// # Errors
 /// [`SpoolError`] if what came of it cannot be noted.
 pub async fn send(gateway: &Gateway, peer: ChainId, batches: Vec<Batch>) -> Result<(), SpoolError> {
-    let job = Job::new(peer, &batches);
+    warn_of_expired(gateway, peer, &batches);
     match contact::route(gateway, peer).await {
-        Ok(route) => offer(gateway, &job, &route, &batches).await,
-        Err(reply) if is_unroutable(gateway, peer, &reply).await => {
-            refund(gateway, &job, reply).await
+        Ok(route) => offer(gateway, &route, &batches).await,
+        Err(reply) if bounce::is_permanent(&reply) => {
+            let rest = bounce::bounce(gateway, peer, &batches, reply.clone()).await?;
+            defer(gateway, peer, rest, Cause::Unreachable, reply).await
         }
-        Err(reply) => defer(gateway, &job, job.ids.clone(), Cause::Unreachable, reply).await,
+        Err(reply) => defer(gateway, peer, ids(&batches), Cause::Unreachable, reply).await,
     }
 }
 
-/// What one job sends.
-struct Job {
-    peer: ChainId,
-    ids: Vec<MessageId>,
-    attempts: u32,
-    /// When the first of the messages expires.
-    expires: UnixSeconds,
-}
-
-impl Job {
-    fn new(peer: ChainId, batches: &[Batch]) -> Self {
-        let ids = batches.iter().flat_map(|batch| batch.items.iter().map(|item| item.id));
-        Self {
-            peer,
-            ids: ids.collect(),
-            attempts: batches.iter().map(|batch| batch.attempts).max().unwrap_or(0),
-            expires: batches.iter().map(Batch::expires).min().unwrap_or_default(),
-        }
+/// Delivery ends at `expires`, the message does not: it is offered until a receipt says how.
+fn warn_of_expired(gateway: &Gateway, peer: ChainId, batches: &[Batch]) {
+    let now = gateway.now_seconds();
+    let expired: usize =
+        batches.iter().flat_map(|batch| &batch.items).filter(|item| item.expires < now).count();
+    if expired > 0 {
+        let what = format!("{expired} messages for {peer} are expired and have no receipt yet");
+        gateway.emit(Event::Alert { what });
     }
 }
 
 /// Offers the batches to the chain's gateways, in order, until one takes them.
-async fn offer(
-    gateway: &Gateway,
-    job: &Job,
-    route: &Route,
-    batches: &[Batch],
-) -> Result<(), SpoolError> {
+async fn offer(gateway: &Gateway, route: &Route, batches: &[Batch]) -> Result<(), SpoolError> {
+    let peer = route.chain;
     let bodies = gateway.spool.read(|tx| {
-        let read = |batch: &Batch| {
+        let mut bodies = Vec::with_capacity(batches.len());
+        for batch in batches {
             let envelopes = tx.messages(Direction::Outbound, batch.id)?;
-            Ok::<_, SpoolError>(WireBatch { height: batch.height, envelopes })
-        };
-        batches.iter().map(read).collect::<Result<Vec<_>, _>>()
+            // Ended since it became due, by a sibling gateway or a receipt: nothing is left to send.
+            if !envelopes.is_empty() {
+                bodies.push(WireBatch { height: batch.height, envelopes });
+            }
+        }
+        Ok::<_, SpoolError>(bodies)
     })?;
-    let sent: Vec<MessageId> =
-        bodies.iter().flat_map(|batch| batch.envelopes.iter().map(id_of)).collect();
+    let sent: Vec<MessageId> = bodies
+        .iter()
+        .flat_map(|batch| batch.envelopes.iter().map(|envelope| envelope.message.id()))
+        .collect();
+    if sent.is_empty() {
+        return Ok(());
+    }
     // Before the first byte leaves: from now on only a receipt may refund what goes there.
-    let (peer, now) = (job.peer, gateway.now());
+    let now = gateway.now();
     gateway.spool.transact(move |tx| tx.set_seen(peer, now)).await?;
-    let request = Request::Messages(bodies);
-    match contact::call(gateway, route, &request).await {
+    let turn = batches.iter().map(|batch| batch.attempts).max().unwrap_or(0);
+    match contact::call(gateway, route, turn, &Request::Messages(bodies)).await {
         Ok(Contacted { gateway: name, response: Response::Messages(replies) })
             if replies.len() == sent.len() =>
         {
-            record(gateway, job, name, sent, replies).await
+            record(gateway, peer, name, sent, replies).await
         }
         Ok(Contacted { gateway: name, response: Response::Refused(reply) }) => {
             let cause = cause_of(&reply);
             let reply = Reply::new(reply.code, format!("{name}: {}", reply.text()));
-            defer(gateway, job, job.ids.clone(), cause, reply).await
+            defer(gateway, peer, sent, cause, reply).await
         }
         Ok(Contacted { gateway: name, .. }) => {
             let reply = Reply::new(Code::NO_ANSWER, format!("{name} answered something else"));
-            defer(gateway, job, job.ids.clone(), Cause::Unreachable, reply).await
+            defer(gateway, peer, sent, Cause::Unreachable, reply).await
         }
-        Err(reply) => defer(gateway, job, job.ids.clone(), Cause::Unreachable, reply).await,
+        Err(reply) => defer(gateway, peer, sent, Cause::Unreachable, reply).await,
     }
 }
 
 /// Moves each message by its own reply.
 async fn record(
     gateway: &Gateway,
-    job: &Job,
+    peer: ChainId,
     name: String,
     ids: Vec<MessageId>,
     replies: Vec<Reply>,
 ) -> Result<(), SpoolError> {
     if let Some(reply) = replies.first().cloned() {
-        gateway.emit(Event::Sent { chain: job.peer, gateway: name, ids: ids.clone(), reply });
+        gateway.emit(Event::Sent { chain: peer, gateway: name, ids: ids.clone(), reply });
     }
     let mut taken = Vec::new();
     // Messages that fare alike stay together.
@@ -123,12 +118,12 @@ async fn record(
     gateway
         .spool
         .transact(move |tx| {
-            let change = to(State::Accepted, Some(watchdog), None);
-            shift(tx, Direction::Outbound, &taken, &[State::Queued], &change, now)
+            let accepted = to(State::Accepted, Some(watchdog), None);
+            shift(tx, Direction::Outbound, &taken, &[State::Queued], accepted, now)
         })
         .await?;
     for (reply, ids) in others.into_values() {
-        defer(gateway, job, ids, cause_of(&reply), reply).await?;
+        defer(gateway, peer, ids, cause_of(&reply), reply).await?;
     }
     Ok(())
 }
@@ -136,72 +131,25 @@ async fn record(
 /// Leaves messages queued for later, with the reason.
 async fn defer(
     gateway: &Gateway,
-    job: &Job,
+    peer: ChainId,
     ids: Vec<MessageId>,
     cause: Cause,
     reply: Reply,
 ) -> Result<(), SpoolError> {
-    let (peer, attempts, now) = (job.peer, job.attempts, gateway.now());
-    // Delivery ends at `expires`, the message does not: it is offered until a receipt says how.
-    let cause = if now.seconds() > job.expires {
-        let what = format!("{} messages for {peer} are expired and have no receipt", ids.len());
-        gateway.emit(Event::Alert { what });
-        Cause::Expired
-    } else {
-        cause
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let (now, messages) = (gateway.now(), ids.len());
+    let later = Later { now, jitter: gateway.random_u64(), reply: Some(reply.clone()) };
+    let cause = move |held: &Batch| match held.expires() < now.seconds() {
+        true => Cause::Expired,
+        false => cause,
     };
-    let delay = retry::delay(cause, attempts, gateway.random_u64());
-    let wait = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-    let event =
-        Event::Deferred { chain: peer, messages: ids.len(), reply: reply.clone(), delay: wait };
-    let change = Move {
-        state: Some(State::Queued),
-        due: Some(now.after(delay)),
-        attempts: attempts.saturating_add(1),
-        reply: Some(reply),
-    };
-    gateway
+    let putting_off = gateway
         .spool
-        .transact(move |tx| shift(tx, Direction::Outbound, &ids, &[State::Queued], &change, now))
-        .await?;
-    gateway.emit(event);
-    Ok(())
-}
-
-/// Whether a message there can be refunded without a receipt (`docs/protocol.md`, *Ends*): the
-/// chain does not exist, the operator never named it, and no gateway of this chain ever sent
-/// anything to it.
-async fn is_unroutable(gateway: &Gateway, peer: ChainId, reply: &Reply) -> bool {
-    let permanent = reply.code == Code::UNKNOWN_CHAIN || reply.code == Code::NULL_RECORD;
-    permanent
-        && !gateway.correspondents.is_named(peer)
-        && matches!(gateway.spool.read(|tx| tx.seen(peer)), Ok(None))
-        && is_alone(gateway).await
-}
-
-/// Whether this chain has no other gateway, by its keys and by its own records. What a sibling has
-/// sent is not known here, so with siblings nothing is refunded without a receipt.
-async fn is_alone(gateway: &Gateway) -> bool {
-    if gateway.identity.key_set.keys().count() > 1 {
-        return false;
-    }
-    match gateway.resolver.route(gateway.facts().chain).await {
-        Ok(own) => own.gateways.iter().all(|listed| listed.pins.contains(&gateway.identity.pin)),
-        // Not published: nobody else can be listed. Any other failure leaves a doubt.
-        Err(error) => error.is_permanent(),
-    }
-}
-
-async fn refund(gateway: &Gateway, job: &Job, reply: Reply) -> Result<(), SpoolError> {
-    let (now, ids) = (gateway.now(), job.ids.clone());
-    for id in &ids {
-        gateway.emit(Event::Refused { id: *id, reply: reply.clone() });
-    }
-    let change = to(State::Refunding, Some(now), Some(reply));
-    gateway
-        .spool
-        .transact(move |tx| shift(tx, Direction::Outbound, &ids, &[State::Queued], &change, now))
-        .await?;
+        .transact(move |tx| later.put_off(tx, Direction::Outbound, &ids, &[State::Queued], cause));
+    let delay = putting_off.await?;
+    gateway.emit(Event::deferred(peer, messages, reply, delay));
     Ok(())
 }
 
@@ -214,6 +162,6 @@ fn cause_of(reply: &Reply) -> Cause {
     }
 }
 
-fn id_of(envelope: &Envelope) -> MessageId {
-    envelope.message.id()
+fn ids(batches: &[Batch]) -> Vec<MessageId> {
+    batches.iter().flat_map(|batch| batch.items.iter().map(|item| item.id)).collect()
 }

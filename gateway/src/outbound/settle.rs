@@ -4,7 +4,7 @@ use distpos_proto::{
     code::{Code, Reply},
     message::MessageId,
     receipt::{Ending, EndingKind, Outcome, SignedReceipt, VerifiedReceipt},
-    retry::{self, Cause},
+    retry::Cause,
     time::UnixMillis,
 };
 use distpos_spool::{Batch, Direction, End, SpoolError, State, Tx};
@@ -13,7 +13,7 @@ use crate::{
     chain::Submission,
     event::Event,
     gateway::Gateway,
-    transition::{Move, shift, to},
+    transition::{Later, shift, to},
 };
 
 /// What a receipt did.
@@ -24,6 +24,8 @@ enum Taken {
     Again,
     /// No such message is waiting here.
     Unknown,
+    /// The outbox has done the opposite already, on no receipt.
+    TooLate,
     /// Another end was accepted before: evidence against the signers.
     Contradicts(Outcome),
 }
@@ -78,6 +80,11 @@ fn answer(gateway: &Gateway, verified: &VerifiedReceipt, taken: Taken) -> Reply 
             gateway.emit(Event::ReceiptTaken { id, outcome });
             Reply::new(Code::DELIVERED, "receipt taken")
         }
+        Taken::TooLate => {
+            let what = format!("receipt for {id} came after its refund: {outcome:?}");
+            gateway.emit(Event::Alert { what });
+            Reply::new(Code::DELIVERED, "receipt noted, the message was refunded before")
+        }
         Taken::Again => Reply::new(Code::DELIVERED, "receipt known"),
         // A sibling gateway may have it, or our view of the chain is behind.
         Taken::Unknown => {
@@ -96,6 +103,11 @@ fn keep(tx: &mut Tx<'_>, verified: &VerifiedReceipt, now: UnixMillis) -> Result<
     let receipt = verified.receipt();
     let known = tx.ended(Direction::Outbound, &receipt.id)?;
     if let Some(end) = &known {
+        let contradicts = end.settled.is_some_and(|settled| settled != verified.ending().kind());
+        if contradicts && end.outcome.is_none() {
+            // Refunded as unroutable, and delivered all the same: no debt, but somebody must look.
+            return Ok(Taken::TooLate);
+        }
         if end.peer != receipt.destination {
             return Ok(Taken::Unknown);
         }
@@ -129,8 +141,11 @@ fn keep(tx: &mut Tx<'_>, verified: &VerifiedReceipt, now: UnixMillis) -> Result<
         EndingKind::Close => State::Closing,
         EndingKind::Refund => State::Refunding,
     };
-    let open = [State::Queued, State::Accepted, State::Held];
-    shift(tx, Direction::Outbound, &[receipt.id], &open, &to(state, Some(now), None), now)?;
+    // A message that was being refunded as unroutable is closed instead, if it is not too late: the
+    // outbox decides.
+    let open = [State::Queued, State::Accepted, State::Held, State::Refunding];
+    let told = to(state, Some(now), None);
+    shift(tx, Direction::Outbound, &[receipt.id], &open, told, now)?;
     Ok(Taken::New)
 }
 
@@ -148,11 +163,11 @@ fn kind(outcome: &Outcome) -> EndingKind {
 /// # Errors
 /// [`SpoolError`] if what came of it cannot be noted.
 pub async fn end(gateway: &Gateway, state: State, batches: Vec<Batch>) -> Result<(), SpoolError> {
-    let attempts = batches.iter().map(|batch| batch.attempts).max().unwrap_or(0);
     let items = batches.iter().flat_map(|batch| &batch.items);
     let ids: Vec<MessageId> = items.map(|item| item.id).collect();
     let kind = if state == State::Closing { EndingKind::Close } else { EndingKind::Refund };
     let endings = ids.iter().map(|id| Ending::recorded(*id, kind)).collect();
+    gateway.spool.healthy()?;
     let (cause, reply) = match gateway.chain.submit(Submission::End(endings)).await {
         Ok(submitted) => {
             let transaction = submitted.transaction;
@@ -164,16 +179,9 @@ pub async fn end(gateway: &Gateway, state: State, batches: Vec<Batch>) -> Result
             (Cause::Unreachable, Some(Reply::new(Code::NO_ANSWER, error.to_string())))
         }
     };
-    let now = gateway.now();
-    let delay = retry::delay(cause, attempts, gateway.random_u64());
-    let change = Move {
-        state: Some(state),
-        due: Some(now.after(delay)),
-        attempts: attempts.saturating_add(1),
-        reply,
-    };
+    let later = Later { now: gateway.now(), jitter: gateway.random_u64(), reply };
     let moving = gateway
         .spool
-        .transact(move |tx| shift(tx, Direction::Outbound, &ids, &[state], &change, now));
+        .transact(move |tx| later.put_off(tx, Direction::Outbound, &ids, &[state], |_| cause));
     moving.await.map(|_| ())
 }
