@@ -6,7 +6,7 @@
 use distpos_proto::time::UnixMillis;
 use distpos_spool::{Direction, Spool, SpoolError, State};
 
-use crate::transition::{Move, shift};
+use crate::transition::{shift, to};
 
 /// Most batches of one group looked at: what is past them is left to the watchdog.
 const BATCHES_MAX: usize = 1024;
@@ -32,8 +32,7 @@ pub async fn resume(spool: &Spool, now: UnixMillis) -> Result<(), SpoolError> {
             let decided = waiting.iter().filter(|batch| batch.attempts == 0);
             let ids: Vec<_> =
                 decided.flat_map(|batch| batch.items.iter().map(|item| item.id)).collect();
-            let change = Move { state: None, due: Some(now), attempts: 0, reply: None };
-            shift(tx, direction, &ids, &[state], &change, now)?;
+            shift(tx, direction, &ids, &[state], to(state, Some(now), None), now)?;
         }
         Ok(())
     };
@@ -76,9 +75,10 @@ mod tests {
     async fn what_was_decided_and_not_submitted_is_due_at_the_start() {
         let (spool, source) = (Spool::in_memory(), "b2".parse::<ChainId>().unwrap());
         let crashed = UnixMillis(1_000);
-        let decided = [(State::Delivering, 0), (State::Voiding, 0), (State::Delivering, 1)];
+        let decided =
+            [(State::Delivering, false), (State::Voiding, false), (State::Delivering, true)];
         let put = move |tx: &mut distpos_spool::Tx<'_>| {
-            for (sequence, (state, attempts)) in (1..).zip(decided) {
+            for (sequence, (state, submitted)) in (1..).zip(decided) {
                 let envelope = envelope(source, sequence);
                 let id = envelope.message.id();
                 let batch = NewBatch {
@@ -90,8 +90,11 @@ mod tests {
                     messages: vec![envelope],
                 };
                 tx.put(batch, crashed)?;
-                let change = waiting(state, crashed, attempts);
-                shift(tx, Direction::Inbound, &[id], &[State::Claimed], &change, crashed)?;
+                let open = [State::Claimed, state];
+                for _ in 0..1 + usize::from(submitted) {
+                    let change = waiting(state, crashed, 0);
+                    shift(tx, Direction::Inbound, &[id], &open, change, crashed)?;
+                }
             }
             Ok::<_, SpoolError>(())
         };
