@@ -122,7 +122,7 @@ fn a_gateway_whose_key_dns_does_not_list_is_neither_heard_nor_told() {
 
     let out = world.a.send(0, &world.b.village.address(), 10);
     let view = world.a.message_when(out, soon, |view| view.code.is_some());
-    assert_eq!((view.code.as_deref(), view.state.as_str()), (Some("5.7.1"), "queued"), "{view:?}");
+    assert_eq!((view.code.as_deref(), view.state.as_str()), (Some("4.7.20"), "queued"), "{view:?}");
     assert!(view.text.unwrap().ends_with("is not in the records of chain e2e4"));
     assert!(world.b.message(out).is_none(), "nothing was taken");
 
