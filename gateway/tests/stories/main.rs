@@ -17,6 +17,7 @@ mod routes;
 mod value;
 
 // What breaks, and comes back.
+mod chaos;
 mod crowds;
 mod faults;
 mod kills;
