@@ -178,9 +178,32 @@ value_max = "{value_max}"
         to: Address,
         value: u64,
     ) -> anyhow::Result<MessageId> {
+        let nonce = self.nonce(daemon).await?;
+        self.send_with(daemon, to, value, nonce).await
+    }
+
+    /// The nonce of the user's next transaction.
+    ///
+    /// # Errors
+    /// If the chain does not say.
+    pub async fn nonce(&self, daemon: &Daemon) -> anyhow::Result<u64> {
+        let account = daemon.gateway.chain.account(&self.local()).await?;
+        Ok(account.context("the user's account is not open")?.nonce)
+    }
+
+    /// As [`Self::send`], by this nonce: several may be under way at once.
+    ///
+    /// # Errors
+    /// If the chain does not take it.
+    pub async fn send_with(
+        &self,
+        daemon: &Daemon,
+        to: Address,
+        value: u64,
+        nonce: u64,
+    ) -> anyhow::Result<MessageId> {
         let ledger = daemon.ledger.as_ref().context("no ledger")?;
-        let account = ledger.account(&self.local()).await?.context("no account")?;
-        let place = transaction::Place { chain: self.chain, tag: self.tag, nonce: account.nonce };
+        let place = transaction::Place { chain: self.chain, tag: self.tag, nonce };
         let order = transaction::SendOrder {
             to,
             amount: Amount::from(value),

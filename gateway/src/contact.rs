@@ -42,18 +42,29 @@ pub async fn route(gateway: &Gateway, chain: ChainId) -> Result<Arc<Route>, Repl
     Ok(route)
 }
 
-/// Asks the gateways of a route in order until one does the call.
+/// Asks the gateways of a route in order until one does the call. `turn` counts the rounds so far:
+/// each begins with another gateway, so that one which answers without helping is not asked alone.
 ///
-/// A gateway that refuses the whole call for now is passed over like one that does not answer; the
-/// last such refusal comes back if no gateway does better.
+/// A gateway that refuses the whole call is passed over like one that does not answer (its disk may
+/// be full, its view of DNS old); the last such refusal comes back if no gateway does better.
 ///
 /// # Errors
 /// A temporary reply that says what the last gateway's connection said.
-pub async fn call(gateway: &Gateway, route: &Route, request: &Request) -> Result<Contacted, Reply> {
+pub async fn call(
+    gateway: &Gateway,
+    route: &Route,
+    turn: u32,
+    request: &Request,
+) -> Result<Contacted, Reply> {
     let mut last = Err(Reply::new(Code::NO_ANSWER, format!("no gateway of {}", route.chain)));
-    for listed in route.to_try() {
+    let mut order: Vec<&Listed> = route.to_try().iter().collect();
+    if !order.is_empty() {
+        let first = usize::try_from(turn).unwrap_or(0) % order.len();
+        order.rotate_left(first);
+    }
+    for listed in order {
         match one(gateway, route.chain, listed, request).await {
-            Ok(Response::Refused(reply)) if reply.code.is_temporary() => {
+            Ok(Response::Refused(reply)) => {
                 let response = Response::Refused(reply);
                 last = Ok(Contacted { gateway: name(listed), response });
             }

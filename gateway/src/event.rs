@@ -156,6 +156,20 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// That something has to wait for `delay`.
+    #[must_use]
+    pub fn deferred(
+        chain: ChainId,
+        messages: usize,
+        reply: Reply,
+        delay: std::time::Duration,
+    ) -> Self {
+        let delay = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        Self::Deferred { chain, messages, reply, delay }
+    }
+}
+
 /// Takes events. Must not block.
 pub trait Events: Send + Sync {
     /// Called at each transition, in order for each pipeline.

@@ -2,7 +2,7 @@
 //!
 //! | state | what is done when it is due | leaves for |
 //! | --- | --- | --- |
-//! | `claimed` | [`judge`]: ask the source chain for the proof (step 3), verify it (4), decide (5), hand it to the chain (6) | `delivering` or `voiding` |
+//! | `claimed` | `judge`: ask the source chain for the proof (step 3), verify it (4), decide (5), hand it to the chain (6) | `delivering` or `voiding` |
 //! | `delivering`, `voiding` | the same again: nothing was final in time, and the chain's guard makes repeating harmless | `ended`, when it is final |
 //! | `ended` | [`receipt`]: send the signed receipt back | gone, when it is acknowledged |
 //!
@@ -11,10 +11,12 @@
 
 use std::sync::Arc;
 
-use distpos_spool::{Batch, Direction, State};
+use distpos_proto::chain::ChainId;
+use distpos_spool::{Batch, Direction, SpoolError, State};
 
 use crate::{
     gateway::Gateway,
+    inbound::deliver::Stopped,
     stop::Stop,
     work::{self, Group},
 };
@@ -39,32 +41,40 @@ pub async fn run(gateway: Arc<Gateway>, stop: Stop) {
 }
 
 /// One piece of due work.
-async fn step(gateway: Arc<Gateway>, (state, source): Group, batches: Vec<Batch>) {
+async fn step(
+    gateway: Arc<Gateway>,
+    (state, source): Group,
+    batches: Vec<Batch>,
+) -> Result<(), SpoolError> {
     match state {
         State::Claimed | State::Delivering | State::Voiding => {
-            judge(&gateway, source, state, batches).await;
+            judge(&gateway, source, state, batches).await
         }
         State::Ended => receipt::send(&gateway, source, batches).await,
         // Outbound states never stand in this queue, and what is held waits for the operator.
-        State::Queued | State::Accepted | State::Closing | State::Refunding | State::Held => {}
+        State::Queued | State::Accepted | State::Closing | State::Refunding | State::Held => Ok(()),
     }
 }
 
 /// Steps 3 to 6 for messages that claim to come from one chain.
 async fn judge(
     gateway: &Gateway,
-    source: distpos_proto::chain::ChainId,
+    source: ChainId,
     state: State,
     batches: Vec<Batch>,
-) {
+) -> Result<(), SpoolError> {
     let claim = deliver::Claim::new(source, state, &batches);
     let verdict = async {
+        // Delivered but not removable from the spool would mean repeating without end.
+        gateway.spool.healthy()?;
         let trusted = verify::trusted(gateway, source)?;
         let proven = evidence::fetch(gateway, &trusted, &claim).await?;
         let decided = policy::decide(gateway, proven).await?;
         deliver::submit(gateway, &claim, decided).await
     };
-    if let Err(put_off) = verdict.await {
-        deliver::put_off(gateway, &claim, put_off).await;
+    match verdict.await {
+        Ok(()) => Ok(()),
+        Err(Stopped::PutOff(why)) => deliver::put_off(gateway, &claim, claim.ids(), &why).await,
+        Err(Stopped::Spool(error)) => Err(error),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | state | what is done when it is due | leaves for |
 //! | --- | --- | --- |
-//! | `queued` | [`send`]: resolve the chain (step 2), hand the batch to a gateway of it | `accepted`; `refunding` if the chain does not exist |
+//! | `queued` | [`send`]: resolve the chain (step 2), hand the batch to a gateway of it | `accepted`; `refunding` if the chain does not exist ([`bounce`]) |
 //! | `accepted` | [`ask`]: the receipt is late, ask how the message stands | `queued` if it is unknown there |
 //! | `closing`, `refunding` | [`settle`]: tell the outbox how it ended | gone, when that is final |
 //!
@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use distpos_spool::{Batch, Direction, State};
+use distpos_spool::{Batch, Direction, SpoolError, State};
 
 use crate::{
     gateway::Gateway,
@@ -26,6 +26,8 @@ pub mod watch;
 pub mod stamp;
 
 pub mod send;
+
+pub mod bounce;
 
 pub mod ask;
 
@@ -42,12 +44,16 @@ pub async fn run(gateway: Arc<Gateway>, stop: Stop) {
 }
 
 /// One piece of due work.
-async fn step(gateway: Arc<Gateway>, (state, peer): Group, batches: Vec<Batch>) {
+async fn step(
+    gateway: Arc<Gateway>,
+    (state, peer): Group,
+    batches: Vec<Batch>,
+) -> Result<(), SpoolError> {
     match state {
         State::Queued => send::send(&gateway, peer, batches).await,
         State::Accepted => ask::ask(&gateway, peer, batches).await,
         State::Closing | State::Refunding => settle::end(&gateway, state, batches).await,
         // Inbound states never stand in this queue, and what is held waits for the operator.
-        State::Claimed | State::Delivering | State::Voiding | State::Ended | State::Held => {}
+        State::Claimed | State::Delivering | State::Voiding | State::Ended | State::Held => Ok(()),
     }
 }

@@ -10,7 +10,7 @@ use distpos_proto::{
     message::MessageId,
     receipt::{Standing, Status},
     wire::{
-        BODY_BYTES_MAX, HEADERS_MAX, Hello, IncomingBatch, REQUEST_MESSAGES_MAX, Request, Response,
+        BODY_BYTES_MAX, Hello, IncomingBatch, REQUEST_MESSAGES_MAX, Request, Response,
         StatusAnswer, VERSION,
     },
 };
@@ -23,6 +23,9 @@ use crate::{
     outbound::{prove, settle},
     peer::{Caller, PeerService},
 };
+
+/// Most headers given in one answer; each is read with its block's leaves.
+const HEADERS_GIVEN_MAX: usize = 64;
 
 /// The peers' side of a gateway.
 pub struct Service(pub Arc<Gateway>);
@@ -45,8 +48,11 @@ impl PeerService for Service {
         if route.admits(&caller.pin) {
             return Ok(());
         }
+        // It may have been published a moment ago: our view of DNS is as old as its TTL allows.
         let text = format!("key {} is not in the records of chain {}", caller.pin, caller.source);
-        Err(Reply::new(Code::POLICY, text))
+        let old = route.expires.since(self.0.now()).as_secs().clamp(5, 300);
+        let seconds = u32::try_from(old).unwrap_or(300);
+        Err(Reply::new(Code::KEY_NOT_FOUND, text).retry_after(seconds))
     }
 
     async fn answer(&self, caller: &Caller, path: &str, body: Bytes) -> Vec<u8> {
@@ -63,9 +69,7 @@ impl Service {
         let gateway = &self.0;
         match request {
             Request::Hello => self.hello().await,
-            Request::Messages(batches) => {
-                Response::Messages(accept::messages(gateway, caller.source, batches).await)
-            }
+            Request::Messages(batches) => accept::messages(gateway, caller.source, batches).await,
             Request::Proofs { family, ids } => {
                 Response::Proofs(prove::prove(gateway, caller.source, family, ids).await)
             }
@@ -102,7 +106,7 @@ impl Service {
     }
 
     fn headers(&self, from: Height, to: Height) -> Response {
-        match self.0.spool.read(|tx| tx.own_headers(from, to, HEADERS_MAX)) {
+        match self.0.spool.read(|tx| tx.own_headers(from, to, HEADERS_GIVEN_MAX)) {
             Ok(headers) => {
                 let keys = &self.0.identity.keys;
                 Response::Headers(headers.iter().map(|header| header.sign(keys)).collect())

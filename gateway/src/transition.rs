@@ -1,9 +1,14 @@
 //! Moving messages between states: the one place that does it for both pipelines.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use distpos_proto::{code::Reply, message::MessageId, time::UnixMillis};
-use distpos_spool::{BatchId, Change, Direction, SpoolError, State, Tx};
+use distpos_proto::{
+    code::Reply,
+    message::MessageId,
+    retry::{self, Cause},
+    time::UnixMillis,
+};
+use distpos_spool::{Batch, BatchId, Change, Direction, SpoolError, State, Tx};
 
 /// What is to become of messages that move.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,17 +23,21 @@ pub struct Move {
     pub reply: Option<Reply>,
 }
 
-/// Moves these messages, wherever they are queued, from one of the states `from` by `to`.
+/// Moves these messages, wherever they are queued, from one of the states `from` to what `to` says
+/// of the batch that holds them: messages of one job share neither attempts nor ages nor expiry.
 ///
 /// A batch that moves as a whole keeps its id; otherwise the moving part leaves it as a batch of
 /// its own. Messages in another state stay: something else happened to them while the caller was
 /// waiting for a network. Gives back those that moved, in the order of their batches.
+///
+/// # Errors
+/// [`SpoolError`] if the store cannot be read.
 pub fn shift(
     tx: &mut Tx<'_>,
     direction: Direction,
     ids: &[MessageId],
     from: &[State],
-    to: &Move,
+    to: impl Fn(&Batch) -> Move,
     now: UnixMillis,
 ) -> Result<Vec<MessageId>, SpoolError> {
     let mut moved = Vec::new();
@@ -38,18 +47,63 @@ pub fn shift(
             continue;
         }
         moved.extend(positions.iter().map(|position| held.items[*position].id));
-        let change = Change {
-            state: to.state.unwrap_or(held.state),
-            due: to.due,
-            attempts: to.attempts,
-            reply: to.reply.clone(),
-        };
+        let Move { state, due, attempts, reply } = to(&held);
+        let change = Change { state: state.unwrap_or(held.state), due, attempts, reply };
         tx.split(direction, batch, &positions, change, now)?;
     }
     Ok(moved)
 }
 
+/// A move to a state that waits until `due`, or for an event if there is none.
+pub fn to(state: State, due: Option<UnixMillis>, reply: Option<Reply>) -> impl Fn(&Batch) -> Move {
+    move |_| Move { state: Some(state), due, attempts: 0, reply: reply.clone() }
+}
+
+/// When something that failed is tried again.
+#[derive(Debug, Clone)]
+pub struct Later {
+    /// The time.
+    pub now: UnixMillis,
+    /// Any random number.
+    pub jitter: u64,
+    /// The reason, kept with the messages.
+    pub reply: Option<Reply>,
+}
+
+impl Later {
+    /// Leaves these messages in their state until each batch's own schedule says to try again. The
+    /// shortest of the waits is given back, for whoever reads the log.
+    ///
+    /// # Errors
+    /// [`SpoolError`] if the store cannot be read.
+    pub fn put_off(
+        self,
+        tx: &mut Tx<'_>,
+        direction: Direction,
+        ids: &[MessageId],
+        from: &[State],
+        cause: impl Fn(&Batch) -> Cause,
+    ) -> Result<Duration, SpoolError> {
+        let shortest = std::cell::Cell::new(Duration::MAX);
+        let to = |held: &Batch| {
+            let delay = retry::delay(cause(held), held.attempts, self.jitter);
+            shortest.set(shortest.get().min(delay));
+            Move {
+                state: None,
+                due: Some(self.now.after(delay)),
+                attempts: held.attempts.saturating_add(1),
+                reply: self.reply.clone(),
+            }
+        };
+        let moved = shift(tx, direction, ids, from, to, self.now)?;
+        Ok(if moved.is_empty() { Duration::ZERO } else { shortest.get() })
+    }
+}
+
 /// Takes these messages out of the queue.
+///
+/// # Errors
+/// [`SpoolError`] if the store cannot be read.
 pub fn remove(
     tx: &mut Tx<'_>,
     direction: Direction,
@@ -81,10 +135,4 @@ fn places(
         positions.dedup();
     }
     Ok(places)
-}
-
-/// A move to a state that waits until `due`, or for an event if there is none.
-#[must_use]
-pub fn to(state: State, due: Option<UnixMillis>, reply: Option<Reply>) -> Move {
-    Move { state: Some(state), due, attempts: 0, reply }
 }

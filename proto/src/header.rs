@@ -1,7 +1,9 @@
 //! Attested headers: a chain's gateways sign what a final block says to other chains.
 //!
-//! An attested header is a pure function of the final block, so that honest gateways of one chain
-//! never differ. Heights strictly rise; blocks without outgoing messages get none.
+//! What an attested header says of its block is a pure function of the final block, so that honest
+//! gateways of one chain never contradict each other. Two headers are compared by that
+//! ([`Header::content`]): the chain of `previous` hashes and the key set also depend on when a
+//! gateway began to attest, and on which keys its chain had then. Heights strictly rise; blocks without outgoing messages get none.
 
 use crate::{
     cbor::{CborError, Reader, Writer},
@@ -32,9 +34,10 @@ pub struct Header {
     pub block: BlockHash,
     /// The block's time.
     pub time: UnixSeconds,
-    /// The attested header before this one.
+    /// The attested header before this one, at the gateway that made it.
     pub previous: HeaderHash,
-    /// [`crate::key::KeySet::hash`] of the chain's keys.
+    /// [`crate::key::KeySet::hash`] of the chain's keys when the header was made. Signatures are
+    /// judged by the keys that are trusted when it is shown.
     pub key_set: [u8; 32],
     /// How many messages the block sends out, to all destinations.
     pub leaf_count: u64,
@@ -107,6 +110,16 @@ impl Header {
     #[must_use]
     pub fn hash(&self) -> HeaderHash {
         HeaderHash(Domain::Header.hash(&self.bytes()))
+    }
+
+    /// SHA-256 over what the header says of its block: chain, tag, height, block, time, leaf count
+    /// and root. Two authenticated headers of one height that differ in it are equivocation.
+    #[must_use]
+    pub fn content(&self) -> HeaderHash {
+        let mut out = Writer::default();
+        out.array(7).text(&self.chain.to_string()).bytes(&self.tag.0).uint(self.height.0);
+        out.bytes(&self.block.0).uint(self.time.0).uint(self.leaf_count).bytes(&self.root);
+        HeaderHash(Domain::HeaderContent.hash(&out.finish()))
     }
 
     /// Signs it. The caller has persisted (height, hash) first, so that a crash never leads to two

@@ -21,6 +21,8 @@ pub enum Domain {
     Message,
     /// An attested header of a final block.
     Header,
+    /// What a header says of its block: how two headers of one height are compared.
+    HeaderContent,
     /// A key set's hash inside a header.
     KeySet,
     /// A block header of the embedded ledger.
@@ -35,9 +37,10 @@ pub enum Domain {
 
 impl Domain {
     /// Every domain, for the test that none is a prefix of another.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Message,
         Self::Header,
+        Self::HeaderContent,
         Self::KeySet,
         Self::LedgerHeader,
         Self::LedgerTransaction,
@@ -51,6 +54,7 @@ impl Domain {
         match self {
             Self::Message => b"distpos/message/1",
             Self::Header => b"distpos/header/1",
+            Self::HeaderContent => b"distpos/header-content/1",
             Self::KeySet => b"distpos/key-set/1",
             Self::LedgerHeader => b"distpos/ledger-header/1",
             Self::LedgerTransaction => b"distpos/ledger-transaction/1",

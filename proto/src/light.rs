@@ -41,7 +41,8 @@ pub struct Trusted {
     pub keys: KeySet,
 }
 
-/// What was seen before of the headers around the one that is judged.
+/// What was seen before of the headers around the one that is judged, as [`Evidence::links`] gives
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Known {
     /// The authenticated header of this height.
@@ -96,12 +97,13 @@ impl Evidence {
         }
     }
 
-    /// The header's hash and its predecessor's, to look up what is [`Known`].
+    /// What the header says of its block, as a hash, and the hash of its predecessor: to look up
+    /// what is [`Known`], and to note it.
     #[must_use]
     pub fn links(&self) -> (HeaderHash, HeaderHash) {
         match self {
             Self::Attested { header, .. } | Self::Evm { header, .. } => {
-                (header.header.hash(), header.header.previous)
+                (header.header.content(), header.header.previous)
             }
             Self::Ledger { header, .. } => (header.header.hash(), header.header.previous),
         }
@@ -154,9 +156,6 @@ pub enum Invalid {
         /// How many keys must sign.
         threshold: usize,
     },
-    /// The header was made for another set of keys.
-    #[error("header names another key set than the trusted one")]
-    KeySet,
     /// The inclusion proof does not lead to the header's root.
     #[error("inclusion proof: {0}")]
     Inclusion(String),

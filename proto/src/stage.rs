@@ -53,7 +53,7 @@ impl Proven {
         &self.envelope
     }
 
-    /// The header it was proven under.
+    /// The header it was proven under, as [`crate::light::Evidence::links`] names it.
     #[must_use]
     pub fn header(&self) -> HeaderHash {
         self.header

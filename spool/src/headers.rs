@@ -111,7 +111,10 @@ impl Tx<'_> {
         previous: HeaderHash,
     ) -> Result<(), SpoolError> {
         let known = self.known(chain, height, previous)?;
-        let mut held = known.at_height.into_iter().chain(known.after_previous);
+        // A first header has no predecessor to share: gateways begin at different blocks.
+        let first = previous == HeaderHash::NONE;
+        let after = known.after_previous.filter(|_| !first);
+        let mut held = known.at_height.into_iter().chain(after);
         if let Some(held) = held.find(|held| *held != hash) {
             return Err(SpoolError::Equivocation { height, held, offered: hash });
         }
@@ -125,7 +128,9 @@ impl Tx<'_> {
         let value = row::write(1, |out| {
             out.bytes(&hash.0);
         });
-        self.set(Table::KnownPrevious, &previous_key(chain, previous), value);
+        if !first {
+            self.set(Table::KnownPrevious, &previous_key(chain, previous), value);
+        }
         let count = self.known_count(chain)?.saturating_add(1);
         if count > KNOWN_HEADERS_MAX {
             return self.forget_lowest(chain);

@@ -21,7 +21,7 @@ pub(crate) enum Table {
     Items(Direction),
     /// (batch, part) -> the messages' bytes, written once.
     Bodies(Direction),
-    /// (due time, batch) -> nothing.
+    /// (peer, state, due time, batch) -> nothing.
     Due(Direction),
     /// message id -> batch.
     Ids(Direction),

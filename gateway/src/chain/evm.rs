@@ -41,6 +41,7 @@ mod wallet;
 mod watch;
 
 pub use deploy::{Deployed, Operator, UserCall};
+pub use prove::NOT_PROVABLE;
 pub use wallet::{AccountError, EvmKey, account_of};
 
 /// Which block counts as final.

@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    send: Option<SendArguments>,
+    send: SendArguments,
 }
 
 const EXITS: &str = "Exit codes: 0 submitted (with --wait: delivered), 64 wrong arguments, 69 refused \
@@ -78,13 +78,15 @@ impl At {
 
 #[derive(Args)]
 struct SendArguments {
-    /// The recipient: <chain-id>x<local address>, or 0x… for one on the own chain.
-    to: AddressInput,
+    /// The recipient: `<chain-id>x<local address>`, or `0x…` for one on the own chain.
+    // An option only because a subcommand does without it.
+    #[arg(required = true)]
+    to: Option<AddressInput>,
     #[command(flatten)]
     order: OrderArguments,
     /// The key: a ledger key, an EVM key in hex, or an encrypted keystore.
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    #[arg(long, value_name = "FILE", required = true)]
+    key: Option<PathBuf>,
     /// The file with the keystore's password.
     #[arg(long, value_name = "FILE")]
     password: Option<PathBuf>,
@@ -177,14 +179,19 @@ struct Sent {
 }
 
 pub(super) fn execute(arguments: Arguments) -> Result<Exit, Failure> {
-    match (arguments.command, arguments.send) {
-        (Some(Command::Status(arguments)), _) => super::block_on(status(&arguments)),
-        (Some(Command::Address(arguments)), _) => address::execute(&arguments),
-        (Some(Command::Keygen(arguments)), _) => keys::execute(&arguments),
-        (Some(Command::Open(arguments)), _) => super::block_on(ledger::open(&arguments)),
-        (Some(Command::Account(arguments)), _) => super::block_on(ledger::account(&arguments)),
-        (None, Some(arguments)) => super::block_on(send(arguments)),
-        (None, None) => Err(Failure::usage("expected a recipient; see --help")),
+    match arguments.command {
+        Some(Command::Status(arguments)) => super::block_on(status(&arguments)),
+        Some(Command::Address(arguments)) => address::execute(&arguments),
+        Some(Command::Keygen(arguments)) => keys::execute(&arguments),
+        Some(Command::Open(arguments)) => super::block_on(ledger::open(&arguments)),
+        Some(Command::Account(arguments)) => super::block_on(ledger::account(&arguments)),
+        None => super::block_on(send(arguments.send)),
+    }
+}
+
+impl SendArguments {
+    fn key(&self) -> Result<&std::path::Path, Failure> {
+        self.key.as_deref().ok_or_else(|| Failure::usage("--key is missing"))
     }
 }
 
@@ -229,9 +236,10 @@ fn order(arguments: &SendArguments, chain: &ChainView) -> Result<Order, Failure>
         .parse()
         .map_err(|error| Failure::temporary(format_args!("gateway's answer: {error}")))?;
     let OrderArguments { amount, data, gas, on_fail, expires } = &arguments.order;
+    let to = arguments.to.clone().ok_or_else(|| Failure::usage("expected a recipient"))?;
     let evm = chain.family == "evm";
     Ok(Order {
-        to: arguments.to.clone().on(own),
+        to: to.on(own),
         amount: super::amount::parse(amount, evm).map_err(Failure::usage)?,
         data: data.0.clone(),
         gas: *gas,

@@ -5,17 +5,14 @@ use std::{path::PathBuf, time::Duration};
 use distpos_proto::{
     address::Local,
     amount::Amount,
-    chain::{ChainId, Family, Height},
+    chain::{ChainId, Family},
     key::PublicKey,
     time::UnixSeconds,
 };
 use serde::Deserialize;
 
 use super::text;
-use crate::chain::{
-    evm::{self, EvmConfig},
-    ledger::Genesis,
-};
+use crate::chain::ledger::Genesis;
 
 /// The own chain.
 #[derive(Debug, Clone, Deserialize)]
@@ -86,29 +83,6 @@ impl LedgerNode {
         Genesis { chain, time, accounts, float: self.float, authorities }
     }
 }
-
-impl EvmNode {
-    /// As the chain wants it.
-    #[must_use]
-    pub fn settings(&self, chain: ChainId) -> EvmConfig {
-        EvmConfig {
-            node: self.rpc.clone(),
-            chain,
-            eth_chain_id: self.chain_id,
-            contract: self.contract.into(),
-            start: Height(self.from_block),
-            finality: match self.finality {
-                Finality::Finalized => evm::Finality::Tag,
-                Finality::Confirmations(count) => evm::Finality::Confirmations(count),
-            },
-            poll: self.poll,
-            inclusion_time_max: INCLUSION_TIME_MAX,
-        }
-    }
-}
-
-/// How long the gateway's own transaction may take into a block before it counts as failed for now.
-const INCLUSION_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// Who holds what when the embedded chain begins.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

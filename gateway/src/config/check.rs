@@ -9,6 +9,7 @@ pub(super) fn refusal(config: &Config) -> Option<(&'static str, String)> {
     submission_is_guarded(config)
         .or_else(|| own_chain_is_no_peer(config))
         .or_else(|| threshold_fits(config))
+        .or_else(|| keys_are_not_taken_unsigned(config))
         .or_else(|| level_is_a_filter(config))
 }
 
@@ -43,6 +44,15 @@ fn threshold_fits(config: &Config) -> Option<(&'static str, String)> {
     Some(("identity.th", error.to_string()))
 }
 
+/// First-seen keys are not implemented: a setting that promised them would mislead.
+fn keys_are_not_taken_unsigned(config: &Config) -> Option<(&'static str, String)> {
+    (config.trust.keys < super::TrustLevel::Dnssec).then(|| {
+        let what = "found \"pinned\", expected \"static\" or \"dnssec\": this version takes no \
+                    keys from unsigned DNS";
+        ("trust.keys", what.into())
+    })
+}
+
 fn level_is_a_filter(config: &Config) -> Option<(&'static str, String)> {
     let level = &config.log.level;
     // The filter's own parser takes a misspelt level for the name of a module.
@@ -73,9 +83,6 @@ pub fn warnings(config: &Config) -> Vec<String> {
              loopback and private addresses"
                 .into(),
         );
-    }
-    if config.trust.keys < super::TrustLevels::default().keys {
-        found.push("trust.keys is below dnssec: whoever controls DNS can speak for a chain".into());
     }
     for (chain, peer) in &config.peers {
         if peer.value_max.is_zero() {

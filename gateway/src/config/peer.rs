@@ -104,7 +104,7 @@ impl StaticAnchor {
     }
 }
 
-/// The ledger's outbox: its escrow, named by these bytes in every message.
+/// The outbox of every embedded ledger, as its messages name it.
 pub const LEDGER_OUTBOX: &[u8] = crate::chain::ledger::OUTBOX;
 
 #[derive(Deserialize)]

@@ -119,6 +119,11 @@ fn an_error_names_file_line_and_key() {
              listen.token (a file) beside it",
         ),
         (
+            format!("{LEDGER}[trust]\nkeys = \"pinned\"\n"),
+            "etc/gateway.toml:11: trust.keys: found \"pinned\", expected \"static\" or \"dnssec\": \
+             this version takes no keys from unsigned DNS",
+        ),
+        (
             LEDGER.replace("\"ledger\"\n[id", "\"ledger\"\nblock_interval = \"5\"\n[id"),
             "etc/gateway.toml:6: chain.ledger.block_interval: found \"5\", expected a duration \
              such as \"500ms\", \"10s\", \"5m\" or \"24h\"",
@@ -219,13 +224,12 @@ fn a_route_names_a_domain_or_gateways() {
 
 #[test]
 fn warnings_say_what_will_surprise() {
-    let text = format!("{LEDGER}[peer.b1c2]\n[trust]\nkeys = \"pinned\"\n");
+    let text = format!("{LEDGER}[peer.b1c2]\n");
     let warnings = check::warnings(&parse(&text).unwrap());
     assert_eq!(
         warnings,
         [
             "resolver.roots is empty and there is no route: no other chain can be found",
-            "trust.keys is below dnssec: whoever controls DNS can speak for a chain",
             "peer.b1c2.value_max is 0: every message with value from b1c2 is refused (5.2.2)",
             "chain.ledger.float is 0: nothing can be paid out before something came in",
         ]

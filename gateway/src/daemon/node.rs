@@ -5,17 +5,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use alloy_primitives::Address;
 use anyhow::Context;
 use distpos_certs::Identity;
-use distpos_proto::{
-    chain::{ChainId, Height},
-    time::UnixSeconds,
-};
+use distpos_proto::chain::{ChainId, Height};
 use tokio::time::sleep;
 
 use crate::{
     chain::{
         ChainError, LocalChain,
         evm::{self, Evm, EvmConfig},
-        ledger::{Genesis, Ledger},
+        ledger::Ledger,
     },
     clock::Clock,
     config::{Config, EvmNode, Finality, LedgerNode, Node},
@@ -60,16 +57,7 @@ fn open_ledger(
     keys: &Identity,
     clock: Clock,
 ) -> anyhow::Result<Ledger> {
-    let own = keys.chain.public();
-    let authorities =
-        if node.authorities.is_empty() { vec![own] } else { node.authorities.clone() };
-    let genesis = Genesis {
-        chain: config.chain.id,
-        time: UnixSeconds(node.genesis_time),
-        accounts: node.genesis.iter().map(|a| (a.address.clone(), a.balance)).collect(),
-        float: node.float,
-        authorities: authorities.into_iter().collect(),
-    };
+    let genesis = node.genesis(config.chain.id, keys.chain.public());
     // The identity's key is kept by the gateway; the ledger signs with its own copy of it.
     let path = config.identity.directory.join(distpos_certs::identity::CHAIN_FILE);
     let key = distpos_certs::identity::load_signing_key(&path, distpos_certs::SecretKind::Chain)?;

@@ -8,7 +8,7 @@ use distpos_proto::{
     envelope::Envelope,
     message::MessageId,
     time::UnixMillis,
-    wire::{IncomingBatch, WireError},
+    wire::{IncomingBatch, Response, WireError},
 };
 use distpos_spool::{Direction, NewBatch, SpoolError, State, Tx};
 
@@ -17,15 +17,12 @@ use crate::{
     gateway::{CLAIMED_MESSAGES_MAX, Gateway},
 };
 
-/// Takes the batches of a peer that speaks for `source`; one reply a message, in order.
-pub async fn messages(
-    gateway: &Gateway,
-    source: ChainId,
-    batches: Vec<IncomingBatch>,
-) -> Vec<Reply> {
+/// Takes the batches of a peer that speaks for `source`; one reply a message, in order, or one
+/// refusal of them all, which makes the peer try a sibling gateway.
+pub async fn messages(gateway: &Gateway, source: ChainId, batches: Vec<IncomingBatch>) -> Response {
     let count = batches.iter().map(|batch| batch.claims.len()).sum();
     if let Some(reply) = refusal(gateway, source, count) {
-        return vec![reply; count];
+        return Response::Refused(reply);
     }
     let (mut replies, mut taken) = (Vec::with_capacity(count), Vec::new());
     for batch in batches {
@@ -43,15 +40,16 @@ pub async fn messages(
     }
     let now = gateway.now();
     match gateway.spool.transact(move |tx| store(tx, source, taken, now)).await {
-        Ok(ids) if ids.is_empty() => replies,
         Ok(ids) => {
-            gateway.emit(Event::Claimed { source, ids });
-            replies
+            if !ids.is_empty() {
+                gateway.emit(Event::Claimed { source, ids });
+            }
+            Response::Messages(replies)
         }
         Err(error) => {
             gateway.emit(Event::Alert { what: format!("spool: {error}") });
             let full = Reply::new(Code::SPOOL_FULL, "the spool takes nothing now").retry_after(60);
-            vec![full; count]
+            Response::Refused(full)
         }
     }
 }

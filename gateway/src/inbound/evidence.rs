@@ -20,7 +20,7 @@ use crate::{
     event::Event,
     gateway::Gateway,
     inbound::{
-        deliver::{Claim, PutOff},
+        deliver::{Claim, PutOff, Stopped},
         verify,
     },
 };
@@ -28,12 +28,12 @@ use crate::{
 /// Proven messages out of a claim, by id; ids that could not be proven yet are missing.
 ///
 /// # Errors
-/// [`PutOff`] if nothing could be proven at all: no route, no answer, not final.
+/// [`Stopped`] if nothing could be proven at all: no route, no answer, not final.
 pub async fn fetch(
     gateway: &Gateway,
     trusted: &Trusted,
     claim: &Claim,
-) -> Result<BTreeMap<MessageId, Proven>, PutOff> {
+) -> Result<BTreeMap<MessageId, Proven>, Stopped> {
     let source = trusted.chain;
     let route = contact::route(gateway, source)
         .await
@@ -41,6 +41,8 @@ pub async fn fetch(
     let mut missing: Vec<MessageId> = claim.ids().to_vec();
     let mut proven = BTreeMap::new();
     let mut last = PutOff::not_ready("no gateway of the source chain has the proof yet");
+    // Once a gateway has said "not yet", another one's silence does not make the wait longer.
+    let mut told = false;
     for listed in route.to_try() {
         let name = contact::name(listed);
         let messages = missing.len();
@@ -48,6 +50,7 @@ pub async fn fetch(
         let request = Request::Proofs { family: trusted.family, ids: missing.clone() };
         let proofs = match contact::one(gateway, source, listed, &request).await {
             Ok(Response::Proofs(proofs)) => proofs,
+            Ok(Response::Refused(_)) | Ok(_) | Err(_) if told => continue,
             Ok(Response::Refused(reply)) => {
                 last = PutOff { cause: Cause::Unreachable, reply: temporary(&reply) };
                 continue;
@@ -63,10 +66,8 @@ pub async fn fetch(
             }
         };
         let Proofs { blocks, absent } = proofs;
-        for evidence in &blocks {
-            for message in verify::verify(gateway, trusted, &name, evidence).await? {
-                proven.insert(message.message().id(), message);
-            }
+        for message in verify::verify(gateway, trusted, &name, &blocks).await? {
+            proven.insert(message.message().id(), message);
         }
         missing.retain(|id| !proven.contains_key(id));
         if missing.is_empty() {
@@ -74,11 +75,12 @@ pub async fn fetch(
         }
         if let Some((_, reply)) = absent.into_iter().next() {
             last = PutOff { cause: Cause::NotReady { block_time: None }, reply: temporary(&reply) };
+            told = true;
         }
     }
     // What was not asked for is of no interest, though it is proven.
     proven.retain(|id, _| claim.ids().contains(id));
-    if proven.is_empty() { Err(last) } else { Ok(proven) }
+    if proven.is_empty() { Err(last.into()) } else { Ok(proven) }
 }
 
 /// Whatever a gateway of the source says here, it only makes us wait.

@@ -4,17 +4,23 @@
 use std::collections::BTreeMap;
 
 use distpos_proto::{
+    chain::Family,
     code::{Code, Reply},
     message::MessageId,
     policy::{self, Decision},
     retry::Cause,
     stage::{Admitted, Proven, Refused},
+    time::{UnixMillis, UnixSeconds},
 };
 use distpos_spool::{Direction, SpoolError, State, Tx};
 
 use crate::{
-    chain::Simulation, event::Event, gateway::Gateway, inbound::deliver::PutOff,
-    outbound::watch::release, transition::shift,
+    chain::{ChainError, Simulation},
+    event::Event,
+    gateway::Gateway,
+    inbound::deliver::{PutOff, Stopped, waiting},
+    outbound::watch::release,
+    transition::shift,
 };
 
 /// What is to become of proven messages.
@@ -33,43 +39,50 @@ pub struct Decided {
 /// Decides about each proven message.
 ///
 /// # Errors
-/// [`PutOff`] if the local chain does not answer, or the spool fails.
+/// [`Stopped`] if the local chain does not answer, or the spool fails.
 pub async fn decide(
     gateway: &Gateway,
     proven: BTreeMap<MessageId, Proven>,
-) -> Result<Decided, PutOff> {
+) -> Result<Decided, Stopped> {
     let mut asked = Vec::with_capacity(proven.len());
     for (id, message) in proven {
-        let simulation = gateway.chain.simulate(message.message()).await.map_err(|error| {
-            gateway.emit(Event::Alert { what: format!("chain: {error}") });
-            PutOff { cause: Cause::Unreachable, reply: Reply::new(Code::NOT_NOW, "local chain") }
-        })?;
+        let simulation = match gateway.chain.simulate(message.message()).await {
+            Ok(simulation) => simulation,
+            Err(error) => {
+                gateway.emit(Event::Alert { what: format!("chain: {error}") });
+                let reply = Reply::new(Code::NOT_NOW, "the local chain does not answer");
+                if matches!(error, ChainError::Unreachable { .. }) {
+                    return Err(PutOff { cause: Cause::Unreachable, reply }.into());
+                }
+                // One odd message must not hold up the others.
+                Simulation::Deferred(reply)
+            }
+        };
         asked.push((id, message, simulation));
     }
     // In the order in which the source chain sent them: a limit is filled from the front.
     asked.sort_by_key(|(_, proven, _)| proven.message().fields().sequence);
-    let (own, now) = (gateway.own(), gateway.now_seconds());
+    let (own, now) = (gateway.own(), chain_time(gateway).await?);
     let limits: BTreeMap<_, _> = asked
         .iter()
         .map(|(_, proven, _)| proven.message().fields().source)
         .map(|source| (source, gateway.correspondents.limits(source)))
         .collect();
-    let at = gateway.now();
+    let (at, jitter) = (gateway.now(), gateway.random_u64());
     let decided = gateway
         .spool
         .transact(move |tx| {
             let mut decided = Decided::default();
             for (id, proven, simulation) in asked {
-                // A sibling gateway's transaction may have become final since the chain was asked:
-                // nothing would ever release what is reserved for it now.
+                // Decided once already, before a restart or a repeat: judge without its own share.
+                release(tx, id)?;
+                // In the guard, or ended by a sibling gateway while the chain was asked.
                 let ended = tx.ended(Direction::Inbound, &id)?.is_some();
-                if ended || simulation == Simulation::Ended {
+                if simulation == Simulation::Ended || ended {
                     decided.ended.push(id);
                     continue;
                 }
                 let source = proven.message().fields().source;
-                // Decided once already, before a restart or a repeat: judge without its own share.
-                release(tx, id)?;
                 let book = match &proven.message().fields().value {
                     Some(value) => tx.book(source, &value.asset)?,
                     None => policy::Book::default(),
@@ -82,12 +95,11 @@ pub async fn decide(
                 decided.admitted.iter().map(|admitted| admitted.message().id()).collect();
             let refused: Vec<MessageId> =
                 decided.refused.iter().map(|refused| refused.message().id()).collect();
-            mark(tx, &admitted, State::Delivering, at)?;
-            mark(tx, &refused, State::Voiding, at)?;
+            mark(tx, &admitted, State::Delivering, at, jitter)?;
+            mark(tx, &refused, State::Voiding, at, jitter)?;
             Ok::<_, SpoolError>(decided)
         })
-        .await
-        .map_err(|error| PutOff::spool(&error))?;
+        .await?;
     for admitted in &decided.admitted {
         gateway.emit(Event::Admitted { id: admitted.message().id() });
     }
@@ -96,6 +108,22 @@ pub async fn decide(
         gateway.emit(Event::Refused { id, reply: refused.reply().clone() });
     }
     Ok(decided)
+}
+
+/// The time by which messages expire: that of the chain's final head, so that a gateway's wrong clock
+/// voids nothing. The ledger makes no empty blocks: its time is the gateway's.
+async fn chain_time(gateway: &Gateway) -> Result<UnixSeconds, PutOff> {
+    if gateway.facts().family != Family::Evm {
+        return Ok(gateway.now_seconds());
+    }
+    match gateway.chain.head().await {
+        Ok(head) => Ok(head.time),
+        Err(error) => {
+            gateway.emit(Event::Alert { what: format!("chain: {error}") });
+            let reply = Reply::new(Code::NOT_NOW, "the local chain does not answer");
+            Err(PutOff { cause: Cause::Unreachable, reply })
+        }
+    }
 }
 
 /// Puts one decision into its place, and reserves what is admitted.
@@ -141,10 +169,10 @@ fn mark(
     tx: &mut Tx<'_>,
     ids: &[MessageId],
     state: State,
-    now: distpos_proto::time::UnixMillis,
+    now: UnixMillis,
+    jitter: u64,
 ) -> Result<(), SpoolError> {
     let from = [State::Claimed, State::Delivering, State::Voiding];
-    let change = crate::inbound::deliver::waiting(state, now, 0);
-    shift(tx, Direction::Inbound, ids, &from, &change, now)?;
+    shift(tx, Direction::Inbound, ids, &from, waiting(state, now, jitter), now)?;
     Ok(())
 }

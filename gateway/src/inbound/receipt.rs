@@ -6,8 +6,8 @@ use distpos_proto::{
     chain::ChainId,
     code::{Code, Reply},
     message::MessageId,
-    receipt::{Receipt, SignedReceipt},
-    retry::{self, Cause},
+    receipt::{Outcome, Receipt, SignedReceipt},
+    retry::Cause,
     wire::{Request, Response},
 };
 use distpos_spool::{Batch, Direction, SpoolError, State};
@@ -16,36 +16,41 @@ use crate::{
     contact::{self, Contacted},
     event::Event,
     gateway::Gateway,
-    transition::{Move, remove, shift},
+    transition::{Later, remove},
 };
 
 /// How long a receipt is offered. After that the source has to ask (`/status`), which it does.
 pub const OFFERED_FOR_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Sends the receipts of ended messages to their source chain.
-pub async fn send(gateway: &Gateway, source: ChainId, batches: Vec<Batch>) {
-    let attempts = batches.iter().map(|batch| batch.attempts).max().unwrap_or(0);
-    let oldest = batches.iter().map(|batch| batch.since).min().unwrap_or_default();
+///
+/// # Errors
+/// [`SpoolError`] if outcomes cannot be read, or what came of it not be noted.
+pub async fn send(
+    gateway: &Gateway,
+    source: ChainId,
+    batches: Vec<Batch>,
+) -> Result<(), SpoolError> {
+    let turn = batches.iter().map(|batch| batch.attempts).max().unwrap_or(0);
     let items = batches.iter().flat_map(|batch| &batch.items);
     let ids: Vec<MessageId> = items.map(|item| item.id).collect();
-    let receipts = match gateway.spool.read(|tx| {
+    let outcomes = gateway.spool.read(|tx| {
         ids.iter()
             .map(|id| Ok(tx.ended(Direction::Inbound, id)?.and_then(|end| end.outcome)))
             .collect::<Result<Vec<_>, SpoolError>>()
-    }) {
-        Ok(outcomes) => outcomes
-            .into_iter()
-            .zip(&ids)
-            .filter_map(|(outcome, id)| outcome.map(|outcome| sign(gateway, source, *id, outcome)))
-            .collect::<Vec<_>>(),
-        Err(error) => {
-            gateway.emit(Event::Alert { what: format!("spool: {error}") });
-            return;
-        }
-    };
+    })?;
+    let receipts: Vec<SignedReceipt> = outcomes
+        .into_iter()
+        .zip(&ids)
+        .filter_map(|(outcome, id)| outcome.map(|outcome| sign(gateway, source, *id, outcome)))
+        .collect();
+    if receipts.is_empty() {
+        // Taken back since they became due, by a sibling gateway or an operator.
+        return move_on(gateway, source, ids.clone(), ids, Reply::new(Code::NO_ANSWER, "")).await;
+    }
     let sent: Vec<MessageId> = receipts.iter().map(|signed| signed.receipt.id).collect();
     let answered = match contact::route(gateway, source).await {
-        Ok(route) => contact::call(gateway, &route, &Request::Receipts(receipts)).await,
+        Ok(route) => contact::call(gateway, &route, turn, &Request::Receipts(receipts)).await,
         Err(reply) => Err(reply),
     };
     let (taken, reply) = match answered {
@@ -68,19 +73,11 @@ pub async fn send(gateway: &Gateway, source: ChainId, batches: Vec<Batch>) {
             (Vec::new(), Reply::new(Code::NO_ANSWER, text))
         }
     };
-    let too_old = gateway.now().since(oldest) > OFFERED_FOR_MAX;
-    if let Err(error) = move_on(gateway, source, ids, taken, attempts, reply, too_old).await {
-        gateway.emit(Event::Alert { what: format!("spool: {error}") });
-    }
+    move_on(gateway, source, ids, taken, reply).await
 }
 
 /// The receipt of an outcome, signed with the chain's current keys.
-pub fn sign(
-    gateway: &Gateway,
-    source: ChainId,
-    id: MessageId,
-    outcome: distpos_proto::receipt::Outcome,
-) -> SignedReceipt {
+pub fn sign(gateway: &Gateway, source: ChainId, id: MessageId, outcome: Outcome) -> SignedReceipt {
     let destination = gateway.facts().chain;
     Receipt { id, source, destination, outcome }.sign(&gateway.identity.keys)
 }
@@ -90,15 +87,13 @@ fn taken(sent: &[MessageId], replies: &[Reply]) -> Vec<MessageId> {
     pairs.filter(|(_, reply)| reply.code.is_success()).map(|(id, _)| *id).collect()
 }
 
-/// Lets go of what was taken, and offers the rest again later.
+/// Lets go of what was taken, and offers the rest again later, each for [`OFFERED_FOR_MAX`].
 async fn move_on(
     gateway: &Gateway,
     source: ChainId,
     ids: Vec<MessageId>,
     taken: Vec<MessageId>,
-    attempts: u32,
     reply: Reply,
-    too_old: bool,
 ) -> Result<(), SpoolError> {
     let now = gateway.now();
     let rest: Vec<MessageId> = ids.into_iter().filter(|id| !taken.contains(id)).collect();
@@ -107,30 +102,30 @@ async fn move_on(
     } else {
         Cause::Hint
     };
-    let delay = retry::delay(cause, attempts, gateway.random_u64());
-    if !rest.is_empty() {
-        if too_old {
-            let what = format!("{} receipts for {source} were not taken in 7 days", rest.len());
-            gateway.emit(Event::Alert { what });
+    let later = Later { now, jitter: gateway.random_u64(), reply: Some(reply.clone()) };
+    let moving = gateway.spool.transact(move |tx| {
+        remove(tx, Direction::Inbound, &taken, now)?;
+        let (mut old, mut kept) = (Vec::new(), Vec::new());
+        for id in rest {
+            let held = match tx.find(Direction::Inbound, &id)? {
+                Some((batch, _)) => tx.batch(Direction::Inbound, batch)?,
+                None => None,
+            };
+            let is_old = held.is_some_and(|held| now.since(held.since) > OFFERED_FOR_MAX);
+            if is_old { old.push(id) } else { kept.push(id) }
         }
-        let wait = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-        let (messages, reply) = (rest.len(), reply.clone());
-        gateway.emit(Event::Deferred { chain: source, messages, reply, delay: wait });
+        remove(tx, Direction::Inbound, &old, now)?;
+        let direction = Direction::Inbound;
+        let delay = later.put_off(tx, direction, &kept, &[State::Ended], |_| cause)?;
+        Ok::<_, SpoolError>((old.len(), kept.len(), delay))
+    });
+    let (old, kept, delay) = moving.await?;
+    if old > 0 {
+        let what = format!("{old} receipts for {source} were not taken in 7 days");
+        gateway.emit(Event::Alert { what });
     }
-    let later = Move {
-        state: None,
-        due: Some(now.after(delay)),
-        attempts: attempts.saturating_add(1),
-        reply: Some(reply),
-    };
-    gateway
-        .spool
-        .transact(move |tx| {
-            remove(tx, Direction::Inbound, &taken, now)?;
-            if too_old {
-                return remove(tx, Direction::Inbound, &rest, now);
-            }
-            shift(tx, Direction::Inbound, &rest, &[State::Ended], &later, now).map(|_| ())
-        })
-        .await
+    if kept > 0 {
+        gateway.emit(Event::deferred(source, kept, reply, delay));
+    }
+    Ok(())
 }

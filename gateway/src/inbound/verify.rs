@@ -12,78 +12,105 @@ use distpos_proto::{
 };
 use distpos_spool::SpoolError;
 
-use crate::{event::Event, gateway::Gateway, inbound::deliver::PutOff};
+use crate::{
+    event::Event,
+    gateway::Gateway,
+    inbound::deliver::{PutOff, Stopped},
+};
 
 /// The anchor of a chain, unless the operator has none or the chain is frozen.
 ///
 /// # Errors
-/// [`PutOff`] with `4.7.20` or `4.7.1`: the operator can change both.
-pub fn trusted(gateway: &Gateway, source: ChainId) -> Result<Trusted, PutOff> {
-    let frozen = gateway.spool.read(|tx| tx.frozen(source)).map_err(|e| PutOff::spool(&e))?;
-    if frozen.is_some() {
-        let reply = Reply::new(Code::NOT_NOW, format!("{source} is frozen after a conflict"));
-        return Err(PutOff { cause: Cause::Hint, reply });
+/// [`Stopped`] with `4.7.20` or `4.7.1`: the operator can change both.
+pub fn trusted(gateway: &Gateway, source: ChainId) -> Result<Trusted, Stopped> {
+    if gateway.spool.read(|tx| tx.frozen(source))?.is_some() {
+        return Err(frozen(source).into());
     }
-    gateway.correspondents.trusted(source).ok_or_else(|| PutOff {
-        cause: Cause::Unreachable,
-        reply: Reply::new(Code::KEY_NOT_FOUND, format!("no trusted keys of chain {source}")),
+    gateway.correspondents.trusted(source).ok_or_else(|| {
+        let reply = Reply::new(Code::KEY_NOT_FOUND, format!("no trusted keys of chain {source}"));
+        PutOff { cause: Cause::Unreachable, reply }.into()
     })
 }
 
-/// What evidence proves, after noting its header; nothing if it is wrong or too early.
+/// What one gateway's evidence proves. Wrong or early evidence proves nothing; the headers of the
+/// rest are noted, in one commit, before anything is done with what they prove.
 ///
 /// # Errors
-/// [`PutOff`] if it contradicts authenticated headers (the chain is frozen then), or the spool
-/// cannot note the header.
+/// [`Stopped`] if it contradicts authenticated headers (the chain is frozen then), or the spool
+/// cannot note the headers.
 pub async fn verify(
     gateway: &Gateway,
     trusted: &Trusted,
     from: &str,
+    blocks: &[Evidence],
+) -> Result<Vec<Proven>, Stopped> {
+    let (mut proven, mut headers) = (Vec::new(), Vec::new());
+    for evidence in blocks {
+        let found = judge(gateway, trusted, from, evidence).await?;
+        if !found.is_empty() {
+            let (content, previous) = evidence.links();
+            headers.push((evidence.height(), content, previous));
+        }
+        proven.extend(found);
+    }
+    let chain = trusted.chain;
+    let noting = gateway.spool.transact(move |tx| {
+        headers.into_iter().try_for_each(|(height, content, previous)| {
+            tx.put_known(chain, height, content, previous)
+        })
+    });
+    match noting.await {
+        Ok(()) => Ok(proven),
+        // Two headers of one answer contradict each other.
+        Err(SpoolError::Equivocation { height, held, offered }) => {
+            let what = format!("headers at {height}: {held:?} and {offered:?} in one answer");
+            Err(freeze(gateway, chain, what).await?.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What evidence for one block proves, given what is known of its chain.
+async fn judge(
+    gateway: &Gateway,
+    trusted: &Trusted,
+    from: &str,
     evidence: &Evidence,
-) -> Result<Vec<Proven>, PutOff> {
+) -> Result<Vec<Proven>, Stopped> {
     let (chain, height) = (trusted.chain, evidence.height());
-    let (hash, previous) = evidence.links();
-    let known = gateway
-        .spool
-        .read(|tx| tx.known(chain, height, previous))
-        .map_err(|error| PutOff::spool(&error))?;
+    let (_, previous) = evidence.links();
+    let known = gateway.spool.read(|tx| tx.known(chain, height, previous))?;
     let verdict = {
         let mut headers = gateway.authenticated.lock().unwrap_or_else(PoisonError::into_inner);
         light::verify_with(&mut headers, trusted, known, evidence, gateway.now_seconds())
     };
-    match verdict {
+    let reason = match verdict {
         Verdict::Proven(proven) => {
-            gateway
-                .spool
-                .transact(move |tx| tx.put_known(chain, height, hash, previous))
-                .await
-                .map_err(|error: SpoolError| PutOff::spool(&error))?;
             let ids: Vec<MessageId> = proven.iter().map(|p| p.message().id()).collect();
             let family = trusted.family;
             gateway.emit(Event::Proven { source: chain, height, family, ids });
-            Ok(proven)
-        }
-        Verdict::NotYet(reason) | Verdict::NeedsUpdate(reason) => {
-            let reason = reason.to_owned();
-            gateway.emit(Event::ProofInvalid { source: chain, gateway: from.to_owned(), reason });
-            Ok(Vec::new())
-        }
-        Verdict::Invalid(invalid) => {
-            let reason = invalid.to_string();
-            gateway.emit(Event::ProofInvalid { source: chain, gateway: from.to_owned(), reason });
-            Ok(Vec::new())
+            return Ok(proven);
         }
         Verdict::Conflict { held, offered } => {
             let what = format!("headers at {height}: held {held:?}, offered {offered:?}");
-            let evidence = what.clone().into_bytes();
-            gateway
-                .spool
-                .transact(move |tx| tx.set_frozen(chain, &evidence))
-                .await
-                .map_err(|error: SpoolError| PutOff::spool(&error))?;
-            gateway.emit(Event::Conflict { chain, what });
-            let reply = Reply::new(Code::NOT_NOW, format!("{chain} is frozen after a conflict"));
-            Err(PutOff { cause: Cause::Hint, reply })
+            return Err(freeze(gateway, chain, what).await?.into());
         }
-    }
+        Verdict::NotYet(reason) | Verdict::NeedsUpdate(reason) => reason.to_owned(),
+        Verdict::Invalid(invalid) => invalid.to_string(),
+    };
+    gateway.emit(Event::ProofInvalid { source: chain, gateway: from.to_owned(), reason });
+    Ok(Vec::new())
+}
+
+/// Freezes a chain: nothing of it is delivered until an operator has looked.
+async fn freeze(gateway: &Gateway, chain: ChainId, what: String) -> Result<PutOff, SpoolError> {
+    let evidence = what.clone().into_bytes();
+    gateway.spool.transact(move |tx| tx.set_frozen(chain, &evidence)).await?;
+    gateway.emit(Event::Conflict { chain, what });
+    Ok(frozen(chain))
+}
+
+fn frozen(chain: ChainId) -> PutOff {
+    let reply = Reply::new(Code::NOT_NOW, format!("{chain} is frozen after a conflict"));
+    PutOff { cause: Cause::Hint, reply }
 }

@@ -15,19 +15,24 @@ use distpos_spool::{Batch, Direction, SpoolError, State};
 
 use crate::{
     contact::{self, Contacted},
-    event::Event,
     gateway::Gateway,
     outbound::settle,
-    transition::{Move, shift, to},
+    transition::{Later, Move, shift, to},
 };
 
+/// After so many questions without a receipt a message is sent again.
+const ASKED_MAX: u32 = 4;
+
 /// Asks about accepted batches of one destination.
-pub async fn ask(gateway: &Gateway, peer: ChainId, batches: Vec<Batch>) {
-    let attempts = batches.iter().map(|batch| batch.attempts).max().unwrap_or(0);
+///
+/// # Errors
+/// [`SpoolError`] if what came of it cannot be noted.
+pub async fn ask(gateway: &Gateway, peer: ChainId, batches: Vec<Batch>) -> Result<(), SpoolError> {
+    let turn = batches.iter().map(|batch| batch.attempts).max().unwrap_or(0);
     let items = batches.iter().flat_map(|batch| &batch.items);
     let ids: Vec<MessageId> = items.map(|item| item.id).take(IDS_MAX).collect();
     let answered = match contact::route(gateway, peer).await {
-        Ok(route) => contact::call(gateway, &route, &Request::Status(ids.clone())).await,
+        Ok(route) => contact::call(gateway, &route, turn, &Request::Status(ids.clone())).await,
         Err(reply) => Err(reply),
     };
     let (unknown, receipts, reply) = match answered {
@@ -44,9 +49,7 @@ pub async fn ask(gateway: &Gateway, peer: ChainId, batches: Vec<Batch>) {
         }
     };
     settle::receipts(gateway, receipts).await;
-    if let Err(error) = move_on(gateway, ids, unknown, attempts, reply).await {
-        gateway.emit(Event::Alert { what: format!("spool: {error}") });
-    }
+    move_on(gateway, ids, unknown, reply).await
 }
 
 /// What is unknown there by a signed answer, and the receipts that came along.
@@ -74,31 +77,41 @@ fn sort(
     (unknown, receipts)
 }
 
-/// Sends again what is unknown there, and looks at the others later.
+/// Sends again what is unknown there, or what nobody has told of for long: a gateway that took it
+/// may be gone for good, another one may not know of it. The others are asked about later.
 async fn move_on(
     gateway: &Gateway,
     ids: Vec<MessageId>,
     unknown: Vec<MessageId>,
-    attempts: u32,
     reply: Reply,
 ) -> Result<(), SpoolError> {
     let now = gateway.now();
-    let next = attempts.saturating_add(1);
-    let delay = retry::delay(Cause::Accepted, next, gateway.random_u64());
-    let later = Move {
-        state: Some(State::Accepted),
-        due: Some(now.after(delay)),
-        attempts: next,
-        reply: Some(reply),
-    };
+    let later = Later { now, jitter: gateway.random_u64(), reply: Some(reply) };
     let waiting: Vec<MessageId> = ids.into_iter().filter(|id| !unknown.contains(id)).collect();
     gateway
         .spool
         .transact(move |tx| {
-            let from = [State::Accepted];
-            let again = to(State::Queued, Some(now), None);
-            shift(tx, Direction::Outbound, &unknown, &from, &again, now)?;
-            shift(tx, Direction::Outbound, &waiting, &from, &later, now)?;
+            let (direction, from) = (Direction::Outbound, [State::Accepted]);
+            shift(tx, direction, &unknown, &from, to(State::Queued, Some(now), None), now)?;
+            let (mut silent, mut asked) = (Vec::new(), Vec::new());
+            for id in waiting {
+                let held = match tx.find(direction, &id)? {
+                    Some((batch, _)) => tx.batch(direction, batch)?,
+                    None => None,
+                };
+                let is_silent = held.is_some_and(|held| {
+                    held.attempts >= ASKED_MAX || held.expires() < now.seconds()
+                });
+                if is_silent { silent.push(id) } else { asked.push(id) }
+            }
+            // It keeps its count, so that another gateway is tried first, and waits as it did.
+            let again = |held: &Batch| {
+                let delay = retry::delay(Cause::Accepted, held.attempts, later.jitter);
+                let (state, due) = (Some(State::Queued), Some(now.after(delay)));
+                Move { state, due, attempts: held.attempts, reply: held.reply.clone() }
+            };
+            shift(tx, direction, &silent, &from, again, now)?;
+            later.clone().put_off(tx, direction, &asked, &from, |_| Cause::Accepted)?;
             Ok::<_, SpoolError>(())
         })
         .await

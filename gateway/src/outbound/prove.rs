@@ -3,7 +3,7 @@
 //! Served only to the destination of the messages, only for final blocks, and only what can be
 //! shown from this gateway's own records: the header was persisted before it is signed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use distpos_proto::{
     chain::{ChainId, Family, Height},
@@ -16,7 +16,11 @@ use distpos_proto::{
 };
 use distpos_spool::{Direction, SpoolError};
 
-use crate::{chain::NativeProof, event::Event, gateway::Gateway};
+use crate::{
+    chain::{ChainError, NativeProof, evm::NOT_PROVABLE},
+    event::Event,
+    gateway::Gateway,
+};
 
 /// A message that is asked about: its place in the block and its bytes.
 struct Wanted {
@@ -43,14 +47,76 @@ pub async fn prove(
             return proofs;
         }
     };
+    let mut budget = ANSWER_BYTES_MAX;
     for (height, messages) in blocks {
-        let ids: Vec<MessageId> = messages.iter().map(|wanted| wanted.id).collect();
-        match block(gateway, family, height, messages).await {
-            Ok(evidence) => proofs.blocks.push(evidence),
-            Err(reply) => proofs.absent.extend(ids.into_iter().map(|id| (id, reply.clone()))),
+        // Nearly always one group. What cannot be proven or sent together is tried one by one, so
+        // that nobody's message, however large its receipt, keeps others of its block back.
+        let mut groups = VecDeque::from([messages]);
+        while let Some(mut messages) = groups.pop_front() {
+            let ids: Vec<MessageId> = messages.iter().map(|wanted| wanted.id).collect();
+            let reply = match block(gateway, family, height, &mut messages).await {
+                Ok(evidence) => match budget.checked_sub(bytes(&evidence)) {
+                    Some(rest) => {
+                        budget = rest;
+                        proofs.blocks.push(evidence);
+                        continue;
+                    }
+                    None => Fault::Together(later()),
+                },
+                Err(fault) => fault,
+            };
+            match reply {
+                Fault::Together(_) if messages.len() > 1 => {
+                    groups.extend(messages.into_iter().map(|wanted| vec![wanted]));
+                }
+                Fault::Together(reply) | Fault::Any(reply) => {
+                    proofs.absent.extend(ids.into_iter().map(|id| (id, reply.clone())));
+                }
+            }
         }
     }
     proofs
+}
+
+/// Why there is no evidence.
+enum Fault {
+    /// Not for these messages together; perhaps for some of them.
+    Together(Reply),
+    /// For none of them.
+    Any(Reply),
+}
+
+impl From<Reply> for Fault {
+    fn from(reply: Reply) -> Self {
+        Self::Any(reply)
+    }
+}
+
+impl From<ChainError> for Fault {
+    fn from(error: ChainError) -> Self {
+        let together = matches!(error, ChainError::Garbage { call: NOT_PROVABLE, .. });
+        let reply = temporary(error);
+        if together { Self::Together(reply) } else { Self::Any(reply) }
+    }
+}
+
+fn later() -> Reply {
+    Reply::new(Code::NOT_FINAL, "past this answer's budget").retry_after(1)
+}
+
+/// About how long evidence is on the wire: its parts of no fixed length.
+fn bytes(evidence: &Evidence) -> usize {
+    let sum = |parts: &[Vec<u8>]| parts.iter().map(|part| part.len() + 8).sum::<usize>();
+    let tree =
+        |tree: &TreeProof| sum(&tree.leaves) + 9 * tree.indices.len() + 34 * tree.hashes.len();
+    match evidence {
+        Evidence::Attested { tree: proof, .. } | Evidence::Ledger { tree: proof, .. } => {
+            tree(proof)
+        }
+        Evidence::Evm { receipts, .. } => {
+            receipts.block.len() + sum(&receipts.nodes) + 16 * receipts.logs.len()
+        }
+    }
 }
 
 /// Looks the messages up, block by block; those that are not to be had are noted in `proofs`.
@@ -61,7 +127,6 @@ fn wanted(
     proofs: &mut Proofs,
 ) -> Result<BTreeMap<Height, Vec<Wanted>>, SpoolError> {
     let not_here = Reply::new(Code::NOT_FINAL, "not in a final block known here").retry_after(2);
-    let later = Reply::new(Code::NOT_FINAL, "past this answer's budget").retry_after(1);
     gateway.spool.read(|tx| {
         let mut batches = BTreeMap::new();
         for id in ids {
@@ -85,7 +150,7 @@ fn wanted(
                 }
                 let bytes = envelope.message.bytes();
                 let Some(rest) = budget.checked_sub(bytes.len()) else {
-                    proofs.absent.push((id, later.clone()));
+                    proofs.absent.push((id, later()));
                     continue;
                 };
                 budget = rest;
@@ -103,22 +168,22 @@ async fn block(
     gateway: &Gateway,
     family: Family,
     height: Height,
-    mut messages: Vec<Wanted>,
-) -> Result<Evidence, Reply> {
+    messages: &mut Vec<Wanted>,
+) -> Result<Evidence, Fault> {
     messages.sort_by_key(|wanted| wanted.index);
     messages.dedup_by_key(|wanted| wanted.index);
     let ids: Vec<MessageId> = messages.iter().map(|wanted| wanted.id).collect();
     let native = |found: Family| {
         let text = format!("this gateway proves by attested or {}", found.word());
-        Reply::new(Code::MALFORMED, text)
+        Fault::Any(Reply::new(Code::MALFORMED, text))
     };
     match family {
-        Family::Attested => attested(gateway, height, messages),
-        Family::Ledger => match gateway.chain.prove(height, &ids).await.map_err(temporary)? {
+        Family::Attested => Ok(attested(gateway, height, messages)?),
+        Family::Ledger => match gateway.chain.prove(height, &ids).await? {
             NativeProof::Ledger(header, tree) => Ok(Evidence::Ledger { header, tree }),
             NativeProof::Evm(_) => Err(native(Family::Evm)),
         },
-        Family::Evm => match gateway.chain.prove(height, &ids).await.map_err(temporary)? {
+        Family::Evm => match gateway.chain.prove(height, &ids).await? {
             NativeProof::Evm(receipts) => {
                 Ok(Evidence::Evm { header: signed(gateway, height)?.0, receipts })
             }
@@ -127,10 +192,10 @@ async fn block(
     }
 }
 
-fn attested(gateway: &Gateway, height: Height, messages: Vec<Wanted>) -> Result<Evidence, Reply> {
+fn attested(gateway: &Gateway, height: Height, messages: &[Wanted]) -> Result<Evidence, Reply> {
     let (header, leaves) = signed(gateway, height)?;
     let (indices, leaf_bytes): (Vec<u64>, Vec<Vec<u8>>) =
-        messages.into_iter().map(|wanted| (wanted.index, wanted.bytes)).unzip();
+        messages.iter().map(|wanted| (wanted.index, wanted.bytes.clone())).unzip();
     let hashes = Tree::new(leaves).prove(&indices).map_err(temporary)?;
     let tree = TreeProof { indices, leaves: leaf_bytes, hashes };
     Ok(Evidence::Attested { header, tree })

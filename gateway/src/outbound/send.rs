@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use distpos_proto::{
     chain::ChainId,
     code::{Code, Reply},
-    envelope::Envelope,
     message::MessageId,
     retry::{self, Cause},
     wire::{Batch as WireBatch, Request, Response},
@@ -17,60 +16,78 @@ use crate::{
     contact::{self, Contacted},
     event::Event,
     gateway::Gateway,
-    transition::{Move, shift, to},
+    outbound::bounce,
+    transition::{Later, shift, to},
 };
 
 /// Sends the queued batches of one destination.
-pub async fn send(gateway: &Gateway, peer: ChainId, batches: Vec<Batch>) {
-    let attempts = batches.iter().map(|batch| batch.attempts).max().unwrap_or(0);
-    let ids: Vec<MessageId> = ids(&batches);
-    let outcome = match contact::route(gateway, peer).await {
-        Ok(route) => offer(gateway, peer, &route, &batches).await,
-        Err(reply) if is_unroutable(gateway, peer, &reply) => refund(gateway, &ids, reply).await,
-        Err(reply) => defer(gateway, peer, &ids, Cause::Unreachable, attempts, reply).await,
-    };
-    if let Err(error) = outcome {
-        gateway.emit(Event::Alert { what: format!("spool: {error}") });
+///
+/// # Errors
+/// [`SpoolError`] if what came of it cannot be noted.
+pub async fn send(gateway: &Gateway, peer: ChainId, batches: Vec<Batch>) -> Result<(), SpoolError> {
+    warn_of_expired(gateway, peer, &batches);
+    match contact::route(gateway, peer).await {
+        Ok(route) => offer(gateway, &route, &batches).await,
+        Err(reply) if bounce::is_permanent(&reply) => {
+            let rest = bounce::bounce(gateway, peer, &batches, reply.clone()).await?;
+            defer(gateway, peer, rest, Cause::Unreachable, reply).await
+        }
+        Err(reply) => defer(gateway, peer, ids(&batches), Cause::Unreachable, reply).await,
+    }
+}
+
+/// Delivery ends at `expires`, the message does not: it is offered until a receipt says how.
+fn warn_of_expired(gateway: &Gateway, peer: ChainId, batches: &[Batch]) {
+    let now = gateway.now_seconds();
+    let expired: usize =
+        batches.iter().flat_map(|batch| &batch.items).filter(|item| item.expires < now).count();
+    if expired > 0 {
+        let what = format!("{expired} messages for {peer} are expired and have no receipt yet");
+        gateway.emit(Event::Alert { what });
     }
 }
 
 /// Offers the batches to the chain's gateways, in order, until one takes them.
-async fn offer(
-    gateway: &Gateway,
-    peer: ChainId,
-    route: &Route,
-    batches: &[Batch],
-) -> Result<(), SpoolError> {
-    let (ids, attempts) = (ids(batches), batches.iter().map(|b| b.attempts).max().unwrap_or(0));
+async fn offer(gateway: &Gateway, route: &Route, batches: &[Batch]) -> Result<(), SpoolError> {
+    let peer = route.chain;
     let bodies = gateway.spool.read(|tx| {
-        let read = |batch: &Batch| {
+        let mut bodies = Vec::with_capacity(batches.len());
+        for batch in batches {
             let envelopes = tx.messages(Direction::Outbound, batch.id)?;
-            Ok::<_, SpoolError>(WireBatch { height: batch.height, envelopes })
-        };
-        batches.iter().map(read).collect::<Result<Vec<_>, _>>()
+            // Ended since it became due, by a sibling gateway or a receipt: nothing is left to send.
+            if !envelopes.is_empty() {
+                bodies.push(WireBatch { height: batch.height, envelopes });
+            }
+        }
+        Ok::<_, SpoolError>(bodies)
     })?;
-    let sent: Vec<MessageId> =
-        bodies.iter().flat_map(|batch| batch.envelopes.iter().map(id_of)).collect();
+    let sent: Vec<MessageId> = bodies
+        .iter()
+        .flat_map(|batch| batch.envelopes.iter().map(|envelope| envelope.message.id()))
+        .collect();
+    if sent.is_empty() {
+        return Ok(());
+    }
     // Before the first byte leaves: from now on only a receipt may refund what goes there.
     let now = gateway.now();
     gateway.spool.transact(move |tx| tx.set_seen(peer, now)).await?;
-    let request = Request::Messages(bodies);
-    match contact::call(gateway, route, &request).await {
+    let turn = batches.iter().map(|batch| batch.attempts).max().unwrap_or(0);
+    match contact::call(gateway, route, turn, &Request::Messages(bodies)).await {
         Ok(Contacted { gateway: name, response: Response::Messages(replies) })
             if replies.len() == sent.len() =>
         {
-            record(gateway, peer, name, sent, replies, attempts).await
+            record(gateway, peer, name, sent, replies).await
         }
         Ok(Contacted { gateway: name, response: Response::Refused(reply) }) => {
             let cause = cause_of(&reply);
             let reply = Reply::new(reply.code, format!("{name}: {}", reply.text()));
-            defer(gateway, peer, &ids, cause, attempts, reply).await
+            defer(gateway, peer, sent, cause, reply).await
         }
         Ok(Contacted { gateway: name, .. }) => {
             let reply = Reply::new(Code::NO_ANSWER, format!("{name} answered something else"));
-            defer(gateway, peer, &ids, Cause::Unreachable, attempts, reply).await
+            defer(gateway, peer, sent, Cause::Unreachable, reply).await
         }
-        Err(reply) => defer(gateway, peer, &ids, Cause::Unreachable, attempts, reply).await,
+        Err(reply) => defer(gateway, peer, sent, Cause::Unreachable, reply).await,
     }
 }
 
@@ -81,7 +98,6 @@ async fn record(
     name: String,
     ids: Vec<MessageId>,
     replies: Vec<Reply>,
-    attempts: u32,
 ) -> Result<(), SpoolError> {
     if let Some(reply) = replies.first().cloned() {
         gateway.emit(Event::Sent { chain: peer, gateway: name, ids: ids.clone(), reply });
@@ -102,12 +118,12 @@ async fn record(
     gateway
         .spool
         .transact(move |tx| {
-            let change = to(State::Accepted, Some(watchdog), None);
-            shift(tx, Direction::Outbound, &taken, &[State::Queued], &change, now)
+            let accepted = to(State::Accepted, Some(watchdog), None);
+            shift(tx, Direction::Outbound, &taken, &[State::Queued], accepted, now)
         })
         .await?;
     for (reply, ids) in others.into_values() {
-        defer(gateway, peer, &ids, cause_of(&reply), attempts, reply).await?;
+        defer(gateway, peer, ids, cause_of(&reply), reply).await?;
     }
     Ok(())
 }
@@ -116,51 +132,24 @@ async fn record(
 async fn defer(
     gateway: &Gateway,
     peer: ChainId,
-    ids: &[MessageId],
+    ids: Vec<MessageId>,
     cause: Cause,
-    attempts: u32,
     reply: Reply,
 ) -> Result<(), SpoolError> {
-    let now = gateway.now();
-    let delay = retry::delay(cause, attempts, gateway.random_u64());
-    let wait = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-    let event =
-        Event::Deferred { chain: peer, messages: ids.len(), reply: reply.clone(), delay: wait };
-    let change = Move {
-        state: Some(State::Queued),
-        due: Some(now.after(delay)),
-        attempts: attempts.saturating_add(1),
-        reply: Some(reply),
-    };
-    let ids = ids.to_vec();
-    gateway
-        .spool
-        .transact(move |tx| shift(tx, Direction::Outbound, &ids, &[State::Queued], &change, now))
-        .await?;
-    gateway.emit(event);
-    Ok(())
-}
-
-/// Whether a message there can be refunded without a receipt (`docs/protocol.md`, *Ends*): the
-/// chain does not exist, the operator never named it, and nothing was ever sent to it.
-fn is_unroutable(gateway: &Gateway, peer: ChainId, reply: &Reply) -> bool {
-    let permanent = reply.code == Code::UNKNOWN_CHAIN || reply.code == Code::NULL_RECORD;
-    permanent
-        && !gateway.correspondents.is_named(peer)
-        && matches!(gateway.spool.read(|tx| tx.seen(peer)), Ok(None))
-}
-
-async fn refund(gateway: &Gateway, ids: &[MessageId], reply: Reply) -> Result<(), SpoolError> {
-    let now = gateway.now();
-    for id in ids {
-        gateway.emit(Event::Refused { id: *id, reply: reply.clone() });
+    if ids.is_empty() {
+        return Ok(());
     }
-    let ids = ids.to_vec();
-    let change = to(State::Refunding, Some(now), Some(reply));
-    gateway
+    let (now, messages) = (gateway.now(), ids.len());
+    let later = Later { now, jitter: gateway.random_u64(), reply: Some(reply.clone()) };
+    let cause = move |held: &Batch| match held.expires() < now.seconds() {
+        true => Cause::Expired,
+        false => cause,
+    };
+    let putting_off = gateway
         .spool
-        .transact(move |tx| shift(tx, Direction::Outbound, &ids, &[State::Queued], &change, now))
-        .await?;
+        .transact(move |tx| later.put_off(tx, Direction::Outbound, &ids, &[State::Queued], cause));
+    let delay = putting_off.await?;
+    gateway.emit(Event::deferred(peer, messages, reply, delay));
     Ok(())
 }
 
@@ -175,8 +164,4 @@ fn cause_of(reply: &Reply) -> Cause {
 
 fn ids(batches: &[Batch]) -> Vec<MessageId> {
     batches.iter().flat_map(|batch| batch.items.iter().map(|item| item.id)).collect()
-}
-
-fn id_of(envelope: &Envelope) -> MessageId {
-    envelope.message.id()
 }

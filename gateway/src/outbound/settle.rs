@@ -4,7 +4,7 @@ use distpos_proto::{
     code::{Code, Reply},
     message::MessageId,
     receipt::{Ending, EndingKind, Outcome, SignedReceipt, VerifiedReceipt},
-    retry::{self, Cause},
+    retry::Cause,
     time::UnixMillis,
 };
 use distpos_spool::{Batch, Direction, End, SpoolError, State, Tx};
@@ -13,7 +13,7 @@ use crate::{
     chain::Submission,
     event::Event,
     gateway::Gateway,
-    transition::{Move, shift, to},
+    transition::{Later, shift, to},
 };
 
 /// What a receipt did.
@@ -24,55 +24,76 @@ enum Taken {
     Again,
     /// No such message is waiting here.
     Unknown,
+    /// The outbox has done the opposite already, on no receipt.
+    TooLate,
     /// Another end was accepted before: evidence against the signers.
     Contradicts(Outcome),
 }
 
-/// Takes signed receipts; one reply each. A receipt is acknowledged when it is on disk.
+/// Takes signed receipts; one reply each. They are acknowledged when they are on disk, all in one
+/// commit.
 pub async fn receipts(gateway: &Gateway, receipts: Vec<SignedReceipt>) -> Vec<Reply> {
-    let mut replies = Vec::with_capacity(receipts.len());
-    for receipt in receipts {
-        replies.push(take(gateway, receipt).await);
-    }
-    replies
+    let now = gateway.now();
+    let judged: Vec<Result<VerifiedReceipt, Reply>> =
+        receipts.into_iter().map(|signed| judge(gateway, signed)).collect();
+    let verified: Vec<VerifiedReceipt> = judged.iter().flatten().cloned().collect();
+    let keeping = gateway.spool.transact(move |tx| {
+        verified
+            .iter()
+            .map(|receipt| keep(tx, receipt, now))
+            .collect::<Result<Vec<_>, SpoolError>>()
+    });
+    let mut taken = match keeping.await {
+        Ok(taken) => taken.into_iter(),
+        Err(error) => {
+            gateway.emit(Event::Alert { what: format!("spool: {error}") });
+            let failed = Reply::new(Code::SPOOL_FULL, "not kept").retry_after(60);
+            return vec![failed; judged.len()];
+        }
+    };
+    let mut reply = |verified: VerifiedReceipt| match taken.next() {
+        Some(taken) => answer(gateway, &verified, taken),
+        None => Reply::new(Code::SPOOL_FULL, "not kept").retry_after(60),
+    };
+    judged.into_iter().map(|judged| judged.map_or_else(|refused| refused, &mut reply)).collect()
 }
 
-async fn take(gateway: &Gateway, signed: SignedReceipt) -> Reply {
-    let (id, destination) = (signed.receipt.id, signed.receipt.destination);
+/// Whether a receipt is for this chain, and signed by the destination's keys as they are now.
+fn judge(gateway: &Gateway, signed: SignedReceipt) -> Result<VerifiedReceipt, Reply> {
+    let destination = signed.receipt.destination;
     if signed.receipt.source != gateway.facts().chain {
-        return Reply::new(Code::POLICY, format!("receipt is for chain {}", signed.receipt.source));
+        let text = format!("receipt is for chain {}", signed.receipt.source);
+        return Err(Reply::new(Code::POLICY, text));
     }
     let Some(trusted) = gateway.correspondents.trusted(destination) else {
-        return Reply::new(Code::KEY_NOT_FOUND, format!("no trusted keys of chain {destination}"));
+        let text = format!("no trusted keys of chain {destination}");
+        return Err(Reply::new(Code::KEY_NOT_FOUND, text));
     };
-    let raw = signed.receipt.bytes();
-    let verified = match signed.verify(&trusted.keys) {
-        Ok(verified) => verified,
-        Err(error) => return Reply::new(Code::SIGNATURE, error.to_string()),
-    };
-    let (now, outcome) = (gateway.now(), verified.receipt().outcome.clone());
-    match gateway.spool.transact(move |tx| keep(tx, &verified, now)).await {
-        Ok(Taken::New) => {
+    signed.verify(&trusted.keys).map_err(|error| Reply::new(Code::SIGNATURE, error.to_string()))
+}
+
+fn answer(gateway: &Gateway, verified: &VerifiedReceipt, taken: Taken) -> Reply {
+    let receipt = verified.receipt();
+    let (id, outcome) = (receipt.id, receipt.outcome.clone());
+    match taken {
+        Taken::New => {
             gateway.emit(Event::ReceiptTaken { id, outcome });
             Reply::new(Code::DELIVERED, "receipt taken")
         }
-        Ok(Taken::Again) => Reply::new(Code::DELIVERED, "receipt known"),
-        Ok(Taken::Unknown) => {
-            // A sibling gateway may have it, or our view of the chain is behind.
+        Taken::TooLate => {
+            let what = format!("receipt for {id} came after its refund: {outcome:?}");
+            gateway.emit(Event::Alert { what });
+            Reply::new(Code::DELIVERED, "receipt noted, the message was refunded before")
+        }
+        Taken::Again => Reply::new(Code::DELIVERED, "receipt known"),
+        // A sibling gateway may have it, or our view of the chain is behind.
+        Taken::Unknown => {
             Reply::new(Code::NOT_NOW, "no such message is waiting here").retry_after(60)
         }
-        Ok(Taken::Contradicts(held)) => {
+        Taken::Contradicts(held) => {
             let what = format!("two outcomes for {id}: {held:?} and {outcome:?}");
-            let frozen = gateway.spool.transact(move |tx| tx.set_frozen(destination, &raw));
-            if let Err(error) = frozen.await {
-                gateway.emit(Event::Alert { what: format!("spool: {error}") });
-            }
-            gateway.emit(Event::Conflict { chain: destination, what });
+            gateway.emit(Event::Conflict { chain: receipt.destination, what });
             Reply::new(Code::CONFLICT, "another outcome was signed before")
-        }
-        Err(error) => {
-            gateway.emit(Event::Alert { what: format!("spool: {error}") });
-            Reply::new(Code::SPOOL_FULL, "not kept").retry_after(60)
         }
     }
 }
@@ -82,12 +103,20 @@ fn keep(tx: &mut Tx<'_>, verified: &VerifiedReceipt, now: UnixMillis) -> Result<
     let receipt = verified.receipt();
     let known = tx.ended(Direction::Outbound, &receipt.id)?;
     if let Some(end) = &known {
+        let contradicts = end.settled.is_some_and(|settled| settled != verified.ending().kind());
+        if contradicts && end.outcome.is_none() {
+            // Refunded as unroutable, and delivered all the same: no debt, but somebody must look.
+            return Ok(Taken::TooLate);
+        }
         if end.peer != receipt.destination {
             return Ok(Taken::Unknown);
         }
         if let Some(held) = &end.outcome {
-            let same = kind(held) == verified.ending().kind();
-            return Ok(if same { Taken::Again } else { Taken::Contradicts(held.clone()) });
+            if kind(held) == verified.ending().kind() {
+                return Ok(Taken::Again);
+            }
+            tx.set_frozen(receipt.destination, &receipt.bytes())?;
+            return Ok(Taken::Contradicts(held.clone()));
         }
     }
     let place = tx.find(Direction::Outbound, &receipt.id)?;
@@ -112,8 +141,11 @@ fn keep(tx: &mut Tx<'_>, verified: &VerifiedReceipt, now: UnixMillis) -> Result<
         EndingKind::Close => State::Closing,
         EndingKind::Refund => State::Refunding,
     };
-    let open = [State::Queued, State::Accepted, State::Held];
-    shift(tx, Direction::Outbound, &[receipt.id], &open, &to(state, Some(now), None), now)?;
+    // A message that was being refunded as unroutable is closed instead, if it is not too late: the
+    // outbox decides.
+    let open = [State::Queued, State::Accepted, State::Held, State::Refunding];
+    let told = to(state, Some(now), None);
+    shift(tx, Direction::Outbound, &[receipt.id], &open, told, now)?;
     Ok(Taken::New)
 }
 
@@ -127,12 +159,15 @@ fn kind(outcome: &Outcome) -> EndingKind {
 /// Tells the outbox how messages ended. They leave the queue when that is final
 /// ([`crate::outbound::watch`]); until then this is repeated: the outbox passes over what it has
 /// closed or refunded already.
-pub async fn end(gateway: &Gateway, state: State, batches: Vec<Batch>) {
-    let attempts = batches.iter().map(|batch| batch.attempts).max().unwrap_or(0);
+///
+/// # Errors
+/// [`SpoolError`] if what came of it cannot be noted.
+pub async fn end(gateway: &Gateway, state: State, batches: Vec<Batch>) -> Result<(), SpoolError> {
     let items = batches.iter().flat_map(|batch| &batch.items);
     let ids: Vec<MessageId> = items.map(|item| item.id).collect();
     let kind = if state == State::Closing { EndingKind::Close } else { EndingKind::Refund };
     let endings = ids.iter().map(|id| Ending::recorded(*id, kind)).collect();
+    gateway.spool.healthy()?;
     let (cause, reply) = match gateway.chain.submit(Submission::End(endings)).await {
         Ok(submitted) => {
             let transaction = submitted.transaction;
@@ -144,19 +179,9 @@ pub async fn end(gateway: &Gateway, state: State, batches: Vec<Batch>) {
             (Cause::Unreachable, Some(Reply::new(Code::NO_ANSWER, error.to_string())))
         }
     };
-    let now = gateway.now();
-    let delay = retry::delay(cause, attempts, gateway.random_u64());
-    let change = Move {
-        state: Some(state),
-        due: Some(now.after(delay)),
-        attempts: attempts.saturating_add(1),
-        reply,
-    };
-    let moved = gateway
+    let later = Later { now: gateway.now(), jitter: gateway.random_u64(), reply };
+    let moving = gateway
         .spool
-        .transact(move |tx| shift(tx, Direction::Outbound, &ids, &[state], &change, now))
-        .await;
-    if let Err(error) = moved {
-        gateway.emit(Event::Alert { what: format!("spool: {error}") });
-    }
+        .transact(move |tx| later.put_off(tx, Direction::Outbound, &ids, &[state], |_| cause));
+    moving.await.map(|_| ())
 }

@@ -12,6 +12,9 @@ use distpos_spool::{SpoolError, Tx};
 
 use crate::chain::{Facts, FinalBlock};
 
+/// A block's attested header, and the hashes of its leaves in their order.
+pub type Stamped = (Header, Vec<[u8; 32]>);
+
 /// The attested header of a block and the hashes of its leaves; none for a block that sends nothing.
 ///
 /// # Errors
@@ -21,7 +24,7 @@ pub fn header(
     facts: &Facts,
     key_set: [u8; 32],
     block: &FinalBlock,
-) -> Result<Option<(Header, Vec<[u8; 32]>)>, SpoolError> {
+) -> Result<Option<Stamped>, SpoolError> {
     if block.outgoing.is_empty() {
         return Ok(None);
     }

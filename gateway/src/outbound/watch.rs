@@ -144,7 +144,7 @@ fn follow_events(
         }
     }
     let open = [State::Claimed, State::Delivering, State::Voiding];
-    shift(tx, Direction::Inbound, &here, &open, &to(State::Ended, Some(now), None), now)?;
+    shift(tx, Direction::Inbound, &here, &open, to(State::Ended, Some(now), None), now)?;
     remove(tx, Direction::Outbound, &gone, now)
 }
 

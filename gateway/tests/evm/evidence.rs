@@ -1,4 +1,7 @@
-use distpos_gateway::chain::{ChainError, FinalBlock, LocalChain, NativeProof, evm::UserCall};
+use distpos_gateway::chain::{
+    ChainError, FinalBlock, LocalChain, NativeProof,
+    evm::{NOT_PROVABLE, UserCall},
+};
 use distpos_proto::{
     chain::Family,
     header::{Header, HeaderHash},
@@ -156,4 +159,61 @@ async fn evidence_with_any_bit_flipped_proves_nothing_else() {
     }
     assert!(flipped > 2_000, "{flipped}");
     assert_eq!(ids(judged(&world, &block, good)), [id]);
+}
+
+/// A contract that sends a message, whatever it is called with, after so many logs of so many bytes.
+fn noisy(logs: u16, bytes: u32, world: &World) -> Vec<u8> {
+    let (contract, input) = (world.deployed.contract, input(&call_to("b1c2", "alice"), 0));
+    let length = u16::try_from(input.len()).unwrap().to_be_bytes();
+    // PUSH2 logs; JUMPDEST: PUSH4 bytes PUSH1 0 LOG0 PUSH1 1 SWAP1 SUB DUP1 PUSH1 3 JUMPI
+    let mut code = [&[0x61][..], &logs.to_be_bytes(), &[0x5b, 0x63], &bytes.to_be_bytes()].concat();
+    code.extend([0x60, 0, 0xa0, 0x60, 1, 0x90, 0x03, 0x80, 0x60, 3, 0x57]);
+    // CODECOPY of the input to 0, and a CALL of the contract with it.
+    let at = u16::try_from(code.len() + 9 + 35).unwrap().to_be_bytes();
+    code.extend([&[0x61][..], &length, &[0x61], &at, &[0x60, 0, 0x39]].concat());
+    code.extend([&[0x60, 0, 0x60, 0, 0x61][..], &length, &[0x60, 0, 0x60, 0, 0x73]].concat());
+    code.extend(contract);
+    code.extend([0x5a, 0xf1, 0x00]);
+    assert_eq!(usize::from(u16::from_be_bytes(at)), code.len());
+    code.extend(input);
+    // PUSH2 length DUP1 PUSH1 12 PUSH1 0 CODECOPY PUSH1 0 RETURN
+    let length = u16::try_from(code.len()).unwrap().to_be_bytes();
+    [&[0x61][..], &length, &[0x80, 0x60, 12, 0x60, 0, 0x39, 0x60, 0, 0xf3], &code].concat()
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn a_receipt_that_nobody_takes_keeps_no_other_message_back() {
+    let world = World::start().await;
+    let mut senders = Vec::new();
+    for (logs, bytes) in [(1, 1_100_000), (1, 10)] {
+        let code = noisy(logs, bytes, &world);
+        senders.push(world.owner.call(None, amount(0), code).await.unwrap().unwrap());
+    }
+    world.node.rpc("evm_setAutomine", &json!([false]));
+    let accounts = world.node.rpc("eth_accounts", &json!([]));
+    for (index, sender) in senders.iter().enumerate() {
+        let from = &accounts[5 + index];
+        let call = json!([{"from": from, "to": sender.to_string(), "gas": "0x1000000"}]);
+        world.node.rpc("eth_sendTransaction", &call);
+    }
+    world.node.rpc("evm_setAutomine", &json!([true]));
+    world.node.rpc("evm_mine", &json!([]));
+    let (outgoing, ..) = world.all().await;
+    assert_eq!(outgoing.len(), 2);
+    let by = |sender: &alloy_primitives::Address| {
+        let text = data_encoding::HEXLOWER.encode(sender.as_slice());
+        let found = outgoing.iter().find(|m| m.fields().sender.as_str() == text);
+        found.unwrap().id()
+    };
+    let (large, small) = (by(&senders[0]), by(&senders[1]));
+    let watched = world.evm.watch(None).await.unwrap();
+    let block = &watched.blocks[0];
+    for asked in [vec![large], vec![large, small]] {
+        let error = world.evm.prove(block.height, &asked).await.unwrap_err();
+        let one_is_not = matches!(error, ChainError::Garbage { call: NOT_PROVABLE, .. });
+        assert!(one_is_not, "{error}");
+    }
+    let receipts = proof(&world, block, &[small]).await;
+    assert_eq!(ids(judged(&world, block, receipts)), [small]);
 }

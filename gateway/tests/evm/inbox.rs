@@ -360,3 +360,38 @@ async fn two_gateways_that_race_deliver_once() {
     let ids: Vec<_> = events.iter().map(|event| delivered(event).0).collect();
     assert_eq!(ids, messages.iter().map(Message::id).collect::<Vec<_>>());
 }
+
+/// Burns all gas it is given in a transaction that pays for it, and none in an estimate.
+async fn two_faced(world: &World) -> Address {
+    // GASPRICE PUSH1 5 JUMPI STOP; JUMPDEST PUSH1 5 JUMP
+    let code = [0x3a, 0x60, 5, 0x57, 0, 0x5b, 0x60, 5, 0x56];
+    // PUSH9 code PUSH1 0 MSTORE PUSH1 9 PUSH1 23 RETURN
+    let creation = [&[0x68], &code[..], &[0x60, 0, 0x52, 0x60, 9, 0x60, 23, 0xf3]].concat();
+    world.owner.call(None, Amount::ZERO, creation).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn a_recipient_that_cheats_the_estimate_takes_nobody_elses_gas() {
+    let world = World::start().await;
+    let cheat = local(two_faced(&world).await);
+    let honest = local(wallet(0xaa));
+    let messages: Vec<_> = (1..=8)
+        .map(|sequence| match sequence {
+            1..=5 => message(Fields {
+                data: b"burn".to_vec(),
+                gas: 1_000_000,
+                on_fail: OnFail::Keep,
+                ..world.foreign.message(sequence, &cheat)
+            }),
+            _ => message(world.foreign.payment(sequence, &honest, amount(5))),
+        })
+        .collect();
+    let submitted = world.deliver(&messages.iter().collect::<Vec<_>>()).await;
+    assert_eq!(submitted.refused, []);
+    assert_eq!(world.node.balance(wallet(0xaa)), U256::from(15));
+    let (_, events, _) = world.all().await;
+    let calls: Vec<_> = events.iter().map(|event| delivered(event).2).collect();
+    assert_eq!(calls[..5], [Call::Failed; 5], "each had all it asked for, and burnt it");
+    assert_eq!(calls[5..], [Call::None; 3]);
+}

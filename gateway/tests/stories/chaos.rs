@@ -62,7 +62,8 @@ impl Chaos {
             }
             _ => self.world.user(to),
         };
-        let value = self.below(60) as u64;
+        // With siblings a message without value waits for its chain, be it unknown.
+        let value = 1 + self.below(60) as u64;
         let expires = match self.below(5) {
             0 => self.world.now().0 + 1 + self.below(100) as u64,
             _ => 0,

@@ -251,11 +251,12 @@ async fn a_full_disk_stops_intake_and_delivery_until_there_is_room() {
     assert!(world.happened_with(&["e2e4/1 deferred", "4.3.1"]) > 3);
     assert_eq!(a.state(Direction::Outbound, &kept_out), Some(State::Queued));
     assert_eq!(b.state(Direction::Inbound, &taken), Some(State::Claimed));
-    assert_eq!(b.state(Direction::Outbound, &not_sent), Some(State::Queued));
+    // What was in the spool may go, but its end would be a transaction of the own chain.
+    assert_eq!(b.state(Direction::Outbound, &not_sent), Some(State::Closing));
     assert_eq!(world.balance("b1c2"), amount(10_000 - 3));
     let alerts = world.happened_with(&["b1c2/1 alert", "spool"]);
-    // One a pipeline, and one for each time that the source knocks: it was told to come in a minute.
-    assert!((3..300).contains(&alerts), "{alerts}: neither silent nor a flood");
+    // Every group of messages knocks every five seconds: no silence, and no endless spin.
+    assert!((3..20_000).contains(&alerts), "{alerts}");
     disk.set_full(false);
     world.until_empty(HOURS, &[&a, &b]).await;
     let tally = world.audit(&[&a, &b]).await;

@@ -6,6 +6,8 @@ mod support;
 mod two_chains;
 
 // Wrong input: refused, and nothing lost.
+mod absent_proofs;
+mod hostile;
 mod wrong_messages;
 mod wrong_proofs;
 mod wrong_receipts;

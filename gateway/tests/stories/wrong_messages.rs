@@ -244,6 +244,6 @@ async fn claims_beyond_the_quota_are_told_to_come_back() {
         assert!(codes(ask(&world, &b, &request).await).iter().all(|code| *code == Code::ACCEPTED));
     }
     let one = Request::Messages(vec![batch(99, [invented(&world, 99_999, 0)])]);
-    let over = replies(ask(&world, &b, &one).await);
-    assert_eq!((over[0].code, over[0].retry_after), (Code::RATE_LIMIT, Some(10)));
+    let over = refusal(ask(&world, &b, &one).await);
+    assert_eq!((over.code, over.retry_after), (Code::RATE_LIMIT, Some(10)));
 }

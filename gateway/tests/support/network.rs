@@ -1,7 +1,7 @@
 //! Calls between gateways through memory: encoded and decoded as on the wire, with faults on order.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::SocketAddr,
     sync::{Arc, Mutex},
@@ -48,6 +48,7 @@ type Meddler = Box<dyn Fn(&Call, Vec<u8>) -> Vec<u8> + Send + Sync>;
 
 pub struct Network {
     services: Mutex<BTreeMap<SocketAddr, (Arc<dyn PeerService>, SpkiPin)>>,
+    down: Mutex<BTreeSet<SocketAddr>>,
     random: Mutex<ChaCha8Rng>,
     fates: Mutex<Option<Fates>>,
     requests: Mutex<Option<Meddler>>,
@@ -60,6 +61,7 @@ impl Network {
     pub fn new(seed: u64) -> Self {
         Self {
             services: Mutex::default(),
+            down: Mutex::default(),
             random: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
             fates: Mutex::default(),
             requests: Mutex::default(),
@@ -75,6 +77,16 @@ impl Network {
     /// Nobody listens there any more; what is being answered there is not heard.
     pub fn close(&self, at: SocketAddr) {
         self.services.lock().unwrap().remove(&at);
+    }
+
+    /// Makes an address unreachable, or reachable again.
+    pub fn set_down(&self, at: SocketAddr, down: bool) {
+        let mut held = self.down.lock().unwrap();
+        if down {
+            held.insert(at)
+        } else {
+            held.remove(&at)
+        };
     }
 
     /// Decides every call's fate from now on.
@@ -142,7 +154,8 @@ impl Network {
         let gone = |kind: io::ErrorKind| PeerError::Connect { address, source: kind.into() };
         self.latency().await;
         let (service, _) = self.service(address).ok_or(gone(io::ErrorKind::ConnectionRefused))?;
-        let fate = self.fate(&call);
+        let is_down = self.down.lock().unwrap().contains(&address);
+        let fate = if is_down { Fate::RequestLost } else { self.fate(&call) };
         if fate == Fate::RequestLost {
             return Err(gone(io::ErrorKind::TimedOut));
         }

@@ -17,8 +17,9 @@ pub(super) struct Shown<'h> {
     pub(super) chain: ChainId,
     pub(super) tag: GenesisTag,
     pub(super) time: UnixSeconds,
-    /// The key set it names, if its kind names one.
-    pub(super) key_set: Option<[u8; 32]>,
+    pub(super) previous: HeaderHash,
+    /// What two headers of one height must agree in.
+    pub(super) content: HeaderHash,
     pub(super) domain: Domain,
     pub(super) bytes: Vec<u8>,
     pub(super) signatures: &'h [KeySignature],
@@ -31,7 +32,8 @@ impl<'h> From<&'h SignedHeader> for Shown<'h> {
             chain: header.chain,
             tag: header.tag,
             time: header.time,
-            key_set: Some(header.key_set),
+            previous: header.previous,
+            content: header.content(),
             domain: Domain::Header,
             bytes: header.bytes(),
             signatures: &signed.signatures,
@@ -39,7 +41,7 @@ impl<'h> From<&'h SignedHeader> for Shown<'h> {
     }
 }
 
-/// Judges a header: chain, key set, signatures, time, conflict, in this order. The last comes
+/// Judges a header: chain, signatures, time, conflict, in this order. The last comes
 /// after the others because only an authenticated header contradicts anything.
 pub(super) fn authenticate(
     cache: &mut Authenticated,
@@ -51,14 +53,13 @@ pub(super) fn authenticate(
     let hash = HeaderHash(shown.domain.hash(&shown.bytes));
     let key_set = trusted.keys.hash();
     chain(trusted, shown)?;
-    names_key_set(key_set, shown)?;
     if !cache.holds(key_set, hash) {
         signatures(trusted, shown)?;
         cache.insert(key_set, hash);
     }
     time(shown, now)?;
-    conflict(known, hash)?;
-    Ok(hash)
+    conflict(known, shown)?;
+    Ok(shown.content)
 }
 
 fn chain(trusted: &Trusted, shown: &Shown<'_>) -> Result<(), Invalid> {
@@ -69,10 +70,6 @@ fn chain(trusted: &Trusted, shown: &Shown<'_>) -> Result<(), Invalid> {
         found: format!("{}/{}", shown.chain, shown.tag),
         expected: format!("{}/{}", trusted.chain, trusted.tag),
     })
-}
-
-fn names_key_set(expected: [u8; 32], shown: &Shown<'_>) -> Result<(), Invalid> {
-    if shown.key_set.is_none_or(|found| found == expected) { Ok(()) } else { Err(Invalid::KeySet) }
 }
 
 fn signatures(trusted: &Trusted, shown: &Shown<'_>) -> Result<(), Invalid> {
@@ -89,9 +86,11 @@ fn time(shown: &Shown<'_>, now: UnixSeconds) -> Result<(), Verdict> {
     Err(Verdict::NotYet("the block's time is in this gateway's future"))
 }
 
-/// Also for a chain's first header: two of them after [`HeaderHash::NONE`] contradict each other.
-fn conflict(known: Known, offered: HeaderHash) -> Result<(), Verdict> {
-    let held = [known.at_height, known.after_previous].into_iter().flatten();
+/// A first header has no predecessor to share: gateways begin to attest at different blocks.
+fn conflict(known: Known, shown: &Shown<'_>) -> Result<(), Verdict> {
+    let offered = shown.content;
+    let after = known.after_previous.filter(|_| shown.previous != HeaderHash::NONE);
+    let held = [known.at_height, after].into_iter().flatten();
     match held.into_iter().find(|held| *held != offered) {
         None => Ok(()),
         Some(held) => Err(Verdict::Conflict { held, offered }),

@@ -74,7 +74,7 @@ impl Case {
             height: Height(42),
             block: BlockHash([3; 32]),
             time: UnixSeconds(NOW.0 - 10),
-            previous: HeaderHash::NONE,
+            previous: HeaderHash([8; 32]),
             key_set: trusted.keys.hash(),
             leaf_count: tree.leaf_count(),
             root: tree.root(),
@@ -230,12 +230,11 @@ fn a_signature_for_another_purpose_does_not_sign_a_header() {
 }
 
 #[test]
-fn an_attested_header_names_the_key_set_it_is_judged_by() {
+fn a_header_is_judged_by_the_keys_trusted_now_not_by_those_it_was_made_under() {
     let case = Case::new(Family::Attested).with(|case| case.header.key_set = [0; 32]);
-    assert_eq!(case.judge(), Verdict::Invalid(Invalid::KeySet));
-    // The same keys under another threshold are another set.
-    let case = Case::new(Family::Attested).with(|case| case.trusted.keys = keys(&[1, 2], 1));
-    assert_eq!(case.judge(), Verdict::Invalid(Invalid::KeySet));
+    assert!(is_proven(&case.judge()));
+    let case = Case::new(Family::Attested).with(|case| case.trusted.keys = keys(&[9], 1));
+    assert_eq!(case.judge(), Verdict::Invalid(Invalid::Signatures { threshold: 1 }));
 }
 
 #[test]
@@ -258,7 +257,6 @@ fn an_authenticated_header_beside_another_one_is_a_conflict() {
         let height = Known { at_height: Some(held), after_previous: None };
         let previous = Known { at_height: None, after_previous: Some(held) };
         for known in [height, previous] {
-            // `previous` is NONE in these headers: two first headers contradict each other too.
             assert_eq!(knowing(known).judge(), Verdict::Conflict { held, offered });
             // Whoever cannot sign cannot make a chain freeze.
             let stranger = knowing(known).with(|case| case.signers = vec![key(2)]);
@@ -267,7 +265,24 @@ fn an_authenticated_header_beside_another_one_is_a_conflict() {
         }
         let same = Known { at_height: Some(offered), after_previous: Some(offered) };
         assert!(is_proven(&knowing(same).judge()));
+        // Gateways begin to attest at different blocks: two first headers contradict nothing.
+        let first = knowing(previous).with(|case| case.header.previous = HeaderHash::NONE);
+        assert!(is_proven(&first.judge()));
     });
+}
+
+#[test]
+fn a_gateway_that_joined_later_says_the_same_of_a_block_under_other_hashes() {
+    let held = Case::new(Family::Attested).hash();
+    let known = Known { at_height: Some(held), after_previous: None };
+    let joined = Case::new(Family::Attested).with(|case| {
+        case.known = known;
+        case.header.previous = HeaderHash([7; 32]);
+        case.header.key_set = [6; 32];
+    });
+    assert!(is_proven(&joined.judge()));
+    let other = joined.with(|case| case.header.block = BlockHash([4; 32]));
+    assert!(matches!(other.judge(), Verdict::Conflict { .. }));
 }
 
 #[test]

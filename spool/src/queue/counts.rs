@@ -89,7 +89,8 @@ impl Tx<'_> {
 /// Peer, state and number of messages of a batch; none where there is no batch.
 type Counted = Option<(ChainId, State, u64)>;
 
-fn key(peer: ChainId, state: State) -> [u8; 17] {
+/// The key of a peer and state, also the front part of a key in the due order.
+pub(crate) fn key(peer: ChainId, state: State) -> [u8; 17] {
     let mut key = [0; 17];
     key[..16].copy_from_slice(&row::chain_key(peer));
     key[16] = state.number();

@@ -12,7 +12,7 @@ use distpos_proto::{
 
 use crate::{
     error::SpoolError,
-    queue::{Batch, BatchId, Change, Direction, HISTORY_MAX, Item, State},
+    queue::{Batch, BatchId, Change, Direction, HISTORY_MAX, Item, State, counts},
     row,
     store::Table,
     transaction::Tx,
@@ -148,12 +148,9 @@ pub(crate) fn batch_key(batch: BatchId) -> [u8; 8] {
     batch.0.to_be_bytes()
 }
 
-/// The key in the due order: time first, then number.
-pub(crate) fn due_key(due: UnixMillis, batch: BatchId) -> [u8; 16] {
-    let mut key = [0; 16];
-    key[..8].copy_from_slice(&due.0.to_be_bytes());
-    key[8..].copy_from_slice(&batch.0.to_be_bytes());
-    key
+/// The key in the due order: peer and state, then time, then number.
+pub(crate) fn due_key((group, due): ([u8; 17], UnixMillis), batch: BatchId) -> Vec<u8> {
+    [&group[..], &due.0.to_be_bytes(), &batch.0.to_be_bytes()].concat()
 }
 
 /// The batch that both of its rows describe.
@@ -222,7 +219,9 @@ impl Tx<'_> {
             self.count_out(direction, old)?;
             self.count_in(direction, new)?;
         }
-        let due = |row: Option<&StateRow>| row.and_then(|row| row.due);
+        let due = |row: Option<&StateRow>| {
+            row.and_then(|row| Some((counts::key(row.peer, row.state), row.due?)))
+        };
         if due(before) != due(after) {
             if let Some(due) = due(before) {
                 self.unset(Table::Due(direction), &due_key(due, batch));

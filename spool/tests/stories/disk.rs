@@ -19,7 +19,7 @@ use distpos_proto::{
 use distpos_spool::{BatchId, Cursor, End, Spool, SpoolError, Tx};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
-use crate::support::{Inbound, Outbound, batch, chain, message, put, read, transact};
+use crate::support::{Inbound, Outbound, batch, chain, due, message, put, read, transact};
 
 type Rows<'a> = TableDefinition<'a, &'static [u8], &'static [u8]>;
 
@@ -177,7 +177,7 @@ fn a_damaged_file_is_an_error_and_never_a_panic() {
 fn look_at_everything(tx: &Tx<'_>) -> Result<(), SpoolError> {
     tx.batches(Inbound, None, 99)?;
     tx.messages(Inbound, BatchId(1))?;
-    tx.due(Inbound, UnixMillis(9), 9, 9)?;
+    due(tx, Inbound, UnixMillis(9))?;
     tx.find(Inbound, &message("b2", "a1", 1, 100).id())?;
     tx.count(Inbound)?;
     tx.ended(Inbound, &message("b2", "a1", 9, 0).id())?;
@@ -274,7 +274,7 @@ fn a_row_that_is_missing_is_an_error() {
         assert_eq!(left.iter().unwrap().count(), 1);
     }
     let spool = Spool::open(directory.path()).unwrap();
-    let error = read(&spool, |tx| tx.due(Inbound, UnixMillis(9), 9, 9)).unwrap_err();
+    let error = read(&spool, |tx| due(tx, Inbound, UnixMillis(9))).unwrap_err();
     let what = "batch 1 has no items".to_owned();
     assert_eq!(error, SpoolError::Corrupt { table: "inbound_items", what });
 }

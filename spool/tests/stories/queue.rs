@@ -11,7 +11,7 @@ use distpos_proto::{
 use distpos_spool::{BatchId, Change, HISTORY_MAX, SpoolError, State};
 
 use crate::support::{
-    Inbound, Outbound, batch, chain, change, engines, message, put, read, transact,
+    Inbound, Outbound, batch, chain, change, due, engines, message, next_due, put, read, transact,
 };
 
 #[test]
@@ -35,7 +35,7 @@ fn a_batch_that_is_put_is_found_by_number_by_id_and_when_it_is_due() {
             assert_eq!(found.bytes(), sent.iter().map(|e| e.message.bytes().len() as u64).sum());
             assert_eq!(tx.messages(Outbound, id)?, sent);
             assert_eq!(tx.find(Outbound, &sent[2].message.id())?, Some((id, 2)));
-            assert_eq!(tx.due(Outbound, UnixMillis(50), 10, u64::MAX)?, [found]);
+            assert_eq!(due(tx, Outbound, UnixMillis(50))?, [found]);
             assert_eq!(tx.count_for(Outbound, chain("b2"), State::Queued)?, 3);
             // The other direction knows nothing of it.
             assert_eq!(tx.find(Inbound, &sent[2].message.id())?, None);
@@ -114,9 +114,9 @@ fn an_update_moves_due_entry_counter_and_history() {
         };
         transact(&spool, move |tx| tx.update(Outbound, id, deferred, UnixMillis(20))).unwrap();
         let deferred = read(&spool, |tx| {
-            assert_eq!(tx.due(Outbound, UnixMillis(499), 9, u64::MAX)?, []);
-            assert_eq!(tx.next_due(Outbound)?, Some(UnixMillis(500)));
-            Ok(tx.due(Outbound, UnixMillis(500), 9, u64::MAX)?.remove(0))
+            assert_eq!(due(tx, Outbound, UnixMillis(499))?, []);
+            assert_eq!(next_due(tx, Outbound)?, Some(UnixMillis(500)));
+            Ok(due(tx, Outbound, UnixMillis(500))?.remove(0))
         })
         .unwrap();
         assert_eq!((deferred.attempts, deferred.reply), (3, Some(reply)));
@@ -126,7 +126,7 @@ fn an_update_moves_due_entry_counter_and_history() {
         let accepted = change(State::Accepted, None);
         transact(&spool, move |tx| tx.update(Outbound, id, accepted, UnixMillis(30))).unwrap();
         read(&spool, |tx| {
-            assert_eq!(tx.next_due(Outbound)?, None);
+            assert_eq!(next_due(tx, Outbound)?, None);
             assert_eq!(tx.count_for(Outbound, chain("b2"), State::Queued)?, 0);
             assert_eq!(tx.count_for(Outbound, chain("b2"), State::Accepted)?, 2);
             let batch = tx.batch(Outbound, id)?.unwrap();
@@ -243,7 +243,7 @@ fn a_batch_that_is_removed_leaves_nothing_and_its_messages_may_come_again() {
             assert_eq!(tx.batch(Outbound, id)?, None);
             assert_eq!(tx.messages(Outbound, id)?, []);
             assert_eq!(tx.find(Outbound, &message)?, None);
-            assert_eq!(tx.next_due(Outbound)?, None);
+            assert_eq!(next_due(tx, Outbound)?, None);
             assert_eq!(tx.count(Outbound)?, BTreeMap::new());
             Ok(())
         })
@@ -263,8 +263,12 @@ fn what_is_due_comes_by_time_then_number_within_its_limits() {
             new.due = Some(UnixMillis(due));
             put(&spool, new, 0).unwrap();
         }
+        // Another peer with an older batch, and another state of the same peer, are not in the way.
+        put(&spool, batch(Outbound, "c3", 1, [6], 10), 0).unwrap();
+        let group = (chain("b2"), State::Queued);
         let due = |now, batches_max, bytes_max| {
-            let due = read(&spool, |tx| tx.due(Outbound, UnixMillis(now), batches_max, bytes_max));
+            let due =
+                read(&spool, |tx| tx.due(Outbound, group, UnixMillis(now), batches_max, bytes_max));
             due.unwrap().into_iter().map(|batch| batch.id.0).collect::<Vec<_>>()
         };
         assert_eq!(due(9, 9, u64::MAX), [0; 0]);
@@ -278,6 +282,6 @@ fn what_is_due_comes_by_time_then_number_within_its_limits() {
             batches.into_iter().map(|batch| batch.id.0).collect::<Vec<_>>()
         };
         assert_eq!(ids(None, 2), [1, 2]);
-        assert_eq!(ids(Some(BatchId(2)), 9), [3, 4, 5]);
+        assert_eq!(ids(Some(BatchId(2)), 9), [3, 4, 5, 6]);
     }
 }

@@ -7,7 +7,7 @@ use distpos_proto::{
     message::{Fields, Message, OnFail, Value},
     time::{UnixMillis, UnixSeconds},
 };
-use distpos_spool::{BatchId, Change, Direction, NewBatch, Spool, SpoolError, State, Tx};
+use distpos_spool::{Batch, BatchId, Change, Direction, NewBatch, Spool, SpoolError, State, Tx};
 
 pub(crate) use Direction::{Inbound, Outbound};
 
@@ -101,4 +101,31 @@ pub(crate) fn engines() -> [(Spool, Option<tempfile::TempDir>); 2] {
     let directory = tempfile::tempdir().unwrap();
     let on_disk = Spool::open(&directory.path().join("spool")).unwrap();
     [(Spool::in_memory(), None), (on_disk, Some(directory))]
+}
+
+/// Everything that is due, whatever its peer and state: by time, then by number.
+pub(crate) fn due(
+    tx: &Tx<'_>,
+    direction: Direction,
+    now: UnixMillis,
+) -> Result<Vec<Batch>, SpoolError> {
+    let mut due = Vec::new();
+    for (group, _) in tx.count(direction)? {
+        due.extend(tx.due(direction, group, now, usize::MAX, u64::MAX)?);
+    }
+    due.sort_by_key(|batch| (batch.due, batch.id));
+    Ok(due)
+}
+
+/// When anything is due next.
+pub(crate) fn next_due(
+    tx: &Tx<'_>,
+    direction: Direction,
+) -> Result<Option<UnixMillis>, SpoolError> {
+    let mut next = None;
+    for (group, _) in tx.count(direction)? {
+        let at = tx.next_due(direction, group)?;
+        next = [next, at].into_iter().flatten().min();
+    }
+    Ok(next)
 }

@@ -94,7 +94,7 @@ pub(super) struct Block {
     transactions_root: Fixed<32>,
     logs_bloom: Fixed<256>,
     difficulty: Quantity,
-    gas_limit: Number,
+    pub(super) gas_limit: Number,
     gas_used: Number,
     extra_data: Hex,
     #[serde(default)]

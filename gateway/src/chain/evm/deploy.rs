@@ -245,7 +245,7 @@ impl Operator {
         input: Vec<u8>,
     ) -> Result<Receipt, ChainError> {
         let value = U256::from_be_bytes(amount.to_word());
-        match self.sender.transact(&self.rpc, Action { to, value, input }).await {
+        match self.sender.transact(&self.rpc, Action { to, value, input, gas_min: 0 }).await {
             Ok(receipt) => Ok(receipt),
             // Whoever called is there to read why, and may call again.
             Err(RpcError::Node(_, error)) => {

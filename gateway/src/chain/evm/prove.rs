@@ -15,8 +15,9 @@ use alloy_trie::{
 };
 use distpos_proto::{
     chain::Height,
-    light::evm::{LogPlace, ReceiptProof},
+    light::evm::{LogPlace, Receipt as ProvenReceipt, ReceiptProof},
     message::MessageId,
+    wire::EVM_NODE_BYTES_MAX,
 };
 use serde_json::json;
 
@@ -31,6 +32,9 @@ use crate::chain::ChainError;
 
 /// Blocks kept: proofs are asked for soon after a block is final, batch by batch.
 const BLOCKS_KEPT: usize = 8;
+/// The call that [`ChainError::Garbage`] names when a message cannot be proven, however often it
+/// is asked for; others of its block can.
+pub const NOT_PROVABLE: &str = "prove";
 const RECEIPTS: &str = "eth_getBlockReceipts";
 
 /// A block whose receipts lead to its hash.
@@ -113,20 +117,22 @@ impl Evm {
             let what = "the header's fields do not have the block's hash: unknown fields?";
             return Err(garbage("eth_getBlockByNumber", what));
         }
+        let encoded: Vec<_> = receipts.iter().map(encode).collect();
         let mut places = BTreeMap::new();
-        for (transaction, receipt) in (0u64..).zip(receipts) {
+        for ((transaction, receipt), encoded) in (0u64..).zip(receipts).zip(&encoded) {
             for (log, entry) in (0u32..).zip(&receipt.logs) {
                 let ours = entry.address.0 == self.config.contract.0;
                 let sent = entry.topics.first().is_some_and(|t| t.0 == Event::Sent.topic().0);
-                if ours
-                    && sent
-                    && let Ok(message) = self.message_of(entry)
-                {
-                    places.insert(message.id(), LogPlace { transaction, log });
+                if !ours || !sent {
+                    continue;
+                }
+                match self.readable(encoded, log) {
+                    Ok(id) => _ = places.insert(id, LogPlace { transaction, log }),
+                    // Whoever asks for it with others would believe none of them.
+                    Err(what) => tracing::error!(number = found.number.0, what, "not provable"),
                 }
             }
         }
-        let encoded: Vec<_> = receipts.iter().map(encode).collect();
         let targets = places.values().map(|place| key(place.transaction)).collect();
         let (root, nodes) = trie(&encoded, targets);
         if root != found.receipts_root.0 {
@@ -135,14 +141,30 @@ impl Evm {
         }
         Ok(Sealed { hash, header, places, nodes })
     }
+
+    /// The message of a log, if those who judge evidence can read it out of this receipt: anybody
+    /// can send from a transaction whose other logs make its receipt larger than they take.
+    fn readable(&self, encoded: &[u8], log: u32) -> Result<MessageId, String> {
+        let most = EVM_NODE_BYTES_MAX - LEAF_BYTES_MAX;
+        if encoded.len() > most {
+            return Err(format!("receipt has {} bytes, expected at most {most}", encoded.len()));
+        }
+        let receipt = ProvenReceipt::read(encoded).map_err(|error| error.to_string())?;
+        let message =
+            receipt.message(log, &self.facts.outbox).map_err(|error| error.to_string())?;
+        Ok(message.id())
+    }
 }
+
+/// What a node of the trie has beside its receipt: path and lengths.
+const LEAF_BYTES_MAX: usize = 64;
 
 impl Sealed {
     fn proof(&self, height: Height, ids: &[MessageId]) -> Result<ReceiptProof, ChainError> {
         let mut logs = BTreeSet::new();
         for id in ids {
             let place = self.places.get(id);
-            let absent = || garbage("prove", format!("message {id} is not in block {height}"));
+            let absent = || garbage(NOT_PROVABLE, format!("message {id} is not in block {height}"));
             logs.insert(*place.ok_or_else(absent)?);
         }
         let transactions: BTreeSet<_> = logs.iter().map(|place| place.transaction).collect();

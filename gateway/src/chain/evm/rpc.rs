@@ -51,6 +51,8 @@ pub(super) enum RpcError {
     TooLong(&'static str),
     /// The node says no.
     Node(&'static str, NodeError),
+    /// This transaction is in a block and reverted.
+    Reverted([u8; 32]),
 }
 
 /// A JSON-RPC error object.
@@ -88,6 +90,10 @@ impl From<RpcError> for ChainError {
             RpcError::Chain(error) => error,
             RpcError::TooLong(call) => garbage(call, format!("more than {ANSWER_BYTES_MAX} bytes")),
             RpcError::Node(call, error) => garbage(call, error.to_string()),
+            RpcError::Reverted(hash) => {
+                let what = format!("transaction {} reverted", super::answer::hex(&hash));
+                garbage("eth_getTransactionReceipt", what)
+            }
         }
     }
 }

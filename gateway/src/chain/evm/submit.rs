@@ -1,6 +1,6 @@
 //! Transactions: the gateway's own, one at a time, and users' as they come.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use alloy_consensus::TxEip1559;
 use alloy_primitives::{Address, Bytes, TxKind, U256, keccak256};
@@ -16,7 +16,7 @@ use tokio::{sync::Mutex, time::Instant};
 use super::{
     Evm, EvmKey, abi,
     abi::{Event, Words},
-    answer::{FeeHistory, Fixed, Number, Quantity, Receipt, hex},
+    answer::{Block, FeeHistory, Fixed, Number, Quantity, Receipt, hex},
     rpc::{Rpc, RpcError, garbage},
     watch::reason,
 };
@@ -36,6 +36,7 @@ const ENDINGS_MAX: usize = 50;
 const RECEIPT_POLL: Duration = Duration::from_millis(250);
 /// What the tip is where the node does not say, in wei.
 const TIP_DEFAULT: u64 = 1_000_000_000;
+const ESTIMATE: &str = "eth_estimateGas";
 /// Longest reason of a void that the contract takes.
 const REASON_BYTES_MAX: usize = 212;
 
@@ -54,6 +55,8 @@ pub(super) struct Action {
     pub(super) to: Option<Address>,
     pub(super) value: U256,
     pub(super) input: Vec<u8>,
+    /// Least gas to give it, whatever the node's estimate.
+    pub(super) gas_min: u64,
 }
 
 impl Sender {
@@ -76,8 +79,7 @@ impl Sender {
         if receipt.status.is_some_and(|status| status.0 == 1) {
             return Ok(receipt);
         }
-        let what = format!("transaction {} reverted", hex(&hash));
-        Err(garbage("eth_getTransactionReceipt", what).into())
+        Err(RpcError::Reverted(hash))
     }
 
     async fn send(&self, rpc: &Rpc, action: Action) -> Result<[u8; 32], RpcError> {
@@ -90,15 +92,19 @@ impl Sender {
         if let Some(to) = action.to {
             call["to"] = json!(hex(to.as_slice()));
         }
-        let gas = rpc.call::<Number>("eth_estimateGas", json!([call])).await?.0;
+        let estimate = rpc.call::<Number>(ESTIMATE, json!([call])).await?.0;
+        // What is not used is given back; other messages of the block may change the cost.
+        let gas_limit = match estimate.saturating_add(estimate / 5) {
+            enough if enough >= action.gas_min => enough,
+            less => less.max(action.gas_min.min(block_gas_max(rpc).await?)),
+        };
         let (base, tip) = fees(rpc).await?;
         let _turn = self.turn.lock().await;
         let nonce: Number = rpc.call("eth_getTransactionCount", json!([from, "pending"])).await?;
         let raw = self.key.sign(TxEip1559 {
             chain_id: self.chain_id,
             nonce: nonce.0,
-            // What is not used is given back; other messages of the block may change the cost.
-            gas_limit: gas.saturating_add(gas / 5),
+            gas_limit,
             max_fee_per_gas: base.saturating_mul(2).saturating_add(tip),
             max_priority_fee_per_gas: tip,
             to: action.to.map_or(TxKind::Create, TxKind::Call),
@@ -124,6 +130,13 @@ impl Sender {
             tokio::time::sleep(RECEIPT_POLL).await;
         }
     }
+}
+
+/// Most gas that one block takes.
+async fn block_gas_max(rpc: &Rpc) -> Result<u64, RpcError> {
+    let call = "eth_getBlockByNumber";
+    let latest: Option<Block> = rpc.call(call, json!(["latest", false])).await?;
+    Ok(latest.ok_or_else(|| garbage(call, "no latest block"))?.gas_limit.0)
 }
 
 /// The base fee of the next block and the tip, in wei.
@@ -158,6 +171,16 @@ async fn send_raw(rpc: &Rpc, raw: &[u8]) -> Result<[u8; 32], RpcError> {
     }
 }
 
+impl RpcError {
+    /// Whether the transaction was run and failed, or would: what is in it may be the reason.
+    fn is_revert(&self) -> bool {
+        match self {
+            Self::Reverted(_) | Self::Node(ESTIMATE, _) => true,
+            Self::Chain(_) | Self::TooLong(_) | Self::Node(..) => false,
+        }
+    }
+}
+
 impl Evm {
     pub(super) async fn submit_all(&self, submission: Submission) -> Result<Submitted, ChainError> {
         match submission {
@@ -183,10 +206,38 @@ impl Evm {
         }
     }
 
+    /// A transaction that fails is cut in two until the message that makes it fail stands alone:
+    /// a recipient that behaves differently once it is paid for holds up nobody else.
     async fn deliver(&self, messages: Vec<Message>) -> Result<Submitted, ChainError> {
         let gas = |message: &Message| message.fields().gas;
-        let inputs = split(messages, gas).into_iter().map(|chunk| abi::deliver(&chunk));
-        self.transact_all(inputs.collect()).await
+        let mut submitted = Submitted { transaction: Vec::new(), refused: Vec::new() };
+        let mut failed = None;
+        let mut waiting: VecDeque<Vec<Message>> = split(messages, gas).into();
+        while let Some(mut chunk) = waiting.pop_front() {
+            match self.transact(abi::deliver(&chunk), reserve(&chunk)).await {
+                Ok(receipt) => {
+                    submitted.transaction = receipt.transaction_hash.0.to_vec();
+                    submitted.refused.extend(self.skipped(&receipt));
+                }
+                Err(error) if !error.is_revert() => return Err(error.into()),
+                Err(_) if chunk.len() > 1 => {
+                    let rest = chunk.split_off(chunk.len() / 2);
+                    waiting.push_front(rest);
+                    waiting.push_front(chunk);
+                }
+                Err(error) => {
+                    let error = ChainError::from(error);
+                    let reply = Reply::new(Code::NOT_NOW, error.to_string()).retry_after(60);
+                    submitted.refused.extend(chunk.iter().map(|m| (m.id(), reply.clone())));
+                    failed = Some(error);
+                }
+            }
+        }
+        match failed {
+            // Nothing went through: then it is not the messages.
+            Some(error) if submitted.transaction.is_empty() => Err(error),
+            _ => Ok(submitted),
+        }
     }
 
     async fn void(&self, messages: Vec<(Message, String)>) -> Result<Submitted, ChainError> {
@@ -210,12 +261,16 @@ impl Evm {
     async fn transact_all(&self, inputs: Vec<Vec<u8>>) -> Result<Submitted, ChainError> {
         let mut submitted = Submitted { transaction: Vec::new(), refused: Vec::new() };
         for input in inputs {
-            let action = Action { to: Some(self.config.contract), value: U256::ZERO, input };
-            let receipt = self.sender.transact(&self.rpc, action).await?;
+            let receipt = self.transact(input, 0).await?;
             submitted.transaction = receipt.transaction_hash.0.to_vec();
             submitted.refused.extend(self.skipped(&receipt));
         }
         Ok(submitted)
+    }
+
+    async fn transact(&self, input: Vec<u8>, gas_min: u64) -> Result<Receipt, RpcError> {
+        let to = Some(self.config.contract);
+        self.sender.transact(&self.rpc, Action { to, value: U256::ZERO, input, gas_min }).await
     }
 
     fn skipped(&self, receipt: &Receipt) -> Vec<(MessageId, Reply)> {
@@ -243,6 +298,16 @@ fn reason_of(reply: &Reply) -> String {
 fn cost(message: &Message, call_gas: u64) -> u64 {
     let bytes = message.bytes().len() as u64;
     MESSAGE_GAS.saturating_add(call_gas).saturating_add(bytes.saturating_mul(BYTE_GAS))
+}
+
+/// Gas that a delivery of these needs if every call uses all it asked for. The node's estimate
+/// shows only what they used when it was made, and a recipient can tell an estimate from the real
+/// transaction: with that much, it takes no other message's gas.
+fn reserve(messages: &[Message]) -> u64 {
+    let all = messages.iter().map(|message| cost(message, message.fields().gas));
+    // The contract wants a sixteenth of a call's gas to be left beside it (EIP-150).
+    let beside = messages.iter().map(|message| message.fields().gas / 16).max().unwrap_or(0);
+    all.fold(MESSAGE_GAS, u64::saturating_add).saturating_add(beside)
 }
 
 fn split(messages: Vec<Message>, gas: impl Fn(&Message) -> u64) -> Vec<Vec<Message>> {

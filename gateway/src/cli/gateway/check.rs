@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Exit, Failure, FromConfig, records, say, say_json};
 use crate::{
     chain::evm::keystore,
-    config::{Config, Node, Token, TrustLevel, check},
+    config::{Config, Node, Token, check},
     trust::Trust,
 };
 
@@ -139,13 +139,8 @@ impl Findings {
         };
         let anchors = trust.anchors(config);
         for chain in config.peers.keys().filter(|chain| !anchors.contains_key(chain)) {
-            let else_by_dns = match config.trust.keys {
-                TrustLevel::Static => "",
-                TrustLevel::Dnssec => " unless DNS answers securely (DNSSEC)",
-                TrustLevel::Pinned => " unless DNS has its keys",
-            };
             self.warnings.push(format!(
-                "peer.{chain} has no keys and no pin: its messages wait (4.7.20){else_by_dns}; \
+                "peer.{chain} has no keys and no pin: its messages wait (4.7.20); \
                  distpos-gateway trust pin {chain} shows and pins them"
             ));
         }

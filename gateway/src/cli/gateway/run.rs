@@ -22,12 +22,20 @@ pub(super) fn execute(config: Config) -> Result<Exit, Failure> {
 
 /// What the service manager should make of it: 78 is not worth a restart, 75 is.
 fn exit_of(error: &anyhow::Error) -> Exit {
-    use crate::{chain::ChainError, trust::TrustError};
+    use crate::{
+        chain::{ChainError, ledger::LedgerError},
+        trust::TrustError,
+    };
     let of = |cause: &(dyn std::error::Error + 'static)| {
         if let Some(error) = cause.downcast_ref::<ChainError>() {
             return Some(if error.is_temporary() { Exit::Temporary } else { Exit::Configuration });
         }
-        let configuration = cause.is::<ConfigError>()
+        let ledger = cause.downcast_ref::<LedgerError>().is_some_and(|error| {
+            use LedgerError::{Authority, Genesis, NoAuthority, OtherGenesis};
+            matches!(error, Authority(_) | Genesis(_) | NoAuthority | OtherGenesis { .. })
+        });
+        let configuration = ledger
+            || cause.is::<ConfigError>()
             || cause.is::<TrustError>()
             || cause.is::<distpos_certs::SecretError>()
             || cause.is::<crate::config::TokenError>();

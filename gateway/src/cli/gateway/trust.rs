@@ -9,6 +9,7 @@ use distpos_proto::{
     light::Trusted,
 };
 use distpos_resolver::{HickoryLookup, Resolve, ResolveError, Resolver, Route, RouteSource};
+use distpos_spool::{Spool, SpoolError};
 use rand::{SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -32,6 +33,9 @@ pub(super) enum Command {
     List(ListArguments),
     /// Forget a pin. Messages from that chain then wait until it is anchored again.
     Forget(ForgetArguments),
+    /// Believe a chain again that was frozen because its signed headers or receipts contradicted
+    /// each other. Stop the gateway first.
+    Thaw(ForgetArguments),
 }
 
 #[derive(Args)]
@@ -69,7 +73,7 @@ pub(super) struct ForgetArguments {
     chain: ChainId,
     #[command(flatten)]
     from: FromConfig,
-    /// Why; it is printed with what was forgotten.
+    /// Why; it is printed with what was undone.
     #[arg(long)]
     reason: String,
 }
@@ -79,6 +83,7 @@ pub(super) fn execute(command: Command) -> Result<Exit, Failure> {
         Command::Pin(arguments) => pin(&arguments),
         Command::List(arguments) => list(&arguments),
         Command::Forget(arguments) => forget(&arguments),
+        Command::Thaw(arguments) => crate::cli::block_on(thaw(&arguments)),
     }
 }
 
@@ -119,9 +124,7 @@ fn pin(arguments: &PinArguments) -> Result<Exit, Failure> {
     trust.pin(pin).map_err(|error| Failure::new(Exit::Configuration, error))?;
     match arguments.json {
         true => say_json(&view)?,
-        false => {
-            say(format_args!("pinned {chain}; a running gateway reads it when it is restarted"))?
-        }
+        false => say(format_args!("pinned {chain}; a running gateway believes it within seconds"))?,
     }
     Ok(Exit::Done)
 }
@@ -259,5 +262,34 @@ fn forget(arguments: &ForgetArguments) -> Result<Exit, Failure> {
     }
     let before = before.unwrap_or_default();
     say(format_args!("forgot the pin of {chain} ({before}): {}", arguments.reason))?;
+    Ok(Exit::Done)
+}
+
+async fn thaw(arguments: &ForgetArguments) -> Result<Exit, Failure> {
+    let (chain, config) = (arguments.chain, arguments.from.load()?);
+    let failed = |error: SpoolError| match error {
+        SpoolError::Locked { .. } => {
+            let what = "the gateway is running on this spool: stop it, thaw, start it again";
+            Failure::of(Exit::Unavailable, what)
+        }
+        other => Failure::new(Exit::Configuration, other),
+    };
+    let spool = Spool::open(&config.spool.directory).map_err(failed)?;
+    let Some(evidence) = spool.read(|tx| tx.frozen(chain)).map_err(failed)? else {
+        return Err(Failure::of(Exit::Unavailable, format_args!("{chain} is not frozen")));
+    };
+    let thawing = spool.transact(move |tx| {
+        tx.thaw(chain);
+        Ok::<_, SpoolError>(())
+    });
+    thawing.await.map_err(failed)?;
+    let what = match String::from_utf8(evidence) {
+        Ok(text) => text,
+        Err(error) => data_encoding::HEXLOWER.encode(error.as_bytes()),
+    };
+    say(format_args!(
+        "{chain} is believed again: {}\nit was frozen for: {what}",
+        arguments.reason
+    ))?;
     Ok(Exit::Done)
 }

@@ -26,7 +26,7 @@ pub(super) async fn send(
     })?;
     let odd = |what: String| Failure::temporary(format_args!("gateway's answer: {what}"));
     let own: ChainId = chain.chain.parse().map_err(|error| odd(format!("{error}")))?;
-    let key = keystore::read(&arguments.key, arguments.password.as_deref())
+    let key = keystore::read(arguments.key()?, arguments.password.as_deref())
         .map_err(|error| Failure::new(Exit::Configuration, error))?;
     let from = Address::new(own, key.local());
     let operator = Operator::connect(rpc, key).await?;

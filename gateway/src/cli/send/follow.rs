@@ -40,15 +40,14 @@ pub(super) async fn to_the_end(
     let deadline = Instant::now() + time_max;
     let mut followed = Followed { view: None };
     let mut told = 0;
-    let mut silent = None;
     loop {
-        match client.message(id).await {
+        let silent = match client.message(id).await {
             Ok(view) => {
-                silent = None;
                 followed.view = view.or(followed.view);
+                None
             }
-            Err(failure) => silent = Some(failure),
-        }
+            Err(failure) => Some(failure),
+        };
         if let Some(view) = &followed.view {
             if tell {
                 // A gateway may shorten its list of steps; what was told is not told again.

@@ -64,7 +64,7 @@ pub(super) async fn send(
     arguments: &SendArguments,
     order: Order,
 ) -> Result<Sent, Failure> {
-    let key = load(&arguments.key)?;
+    let key = load(arguments.key()?)?;
     let local = address::local(&key.public());
     let account = client.account(local.as_str()).await?.ok_or_else(|| {
         let what = format!("account {local} is not open; open it: distpos-send open --key FILE");

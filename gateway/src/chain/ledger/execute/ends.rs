@@ -31,7 +31,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Pays a message that [`judge`] has let pass.
+    /// Pays a message that the rules in `judge.rs` have let pass.
     fn pay(&mut self, item: u64, message: &Message) -> Result<(), ChainError> {
         let fields = message.fields();
         let amount = sum(message.amount().to_u128())?;

@@ -1,0 +1,88 @@
+//! Messages to a chain that does not exist: the one refund without a receipt (`docs/protocol.md`,
+//! *Ends*).
+
+use distpos_proto::{
+    chain::ChainId,
+    code::{Code, Reply},
+    message::{Message, MessageId},
+};
+use distpos_spool::{Batch, Direction, SpoolError, State};
+
+use crate::{
+    event::Event,
+    gateway::Gateway,
+    transition::{shift, to},
+};
+
+/// Whether a look-up failed for good: no such chain, or one that accepts nothing.
+#[must_use]
+pub fn is_permanent(reply: &Reply) -> bool {
+    reply.code == Code::UNKNOWN_CHAIN || reply.code == Code::NULL_RECORD
+}
+
+/// Starts the refund of those messages that no gateway of this chain can have delivered: the
+/// operator never named the chain, nothing was ever sent there, and either this gateway is the
+/// chain's only one or the message cannot be delivered anywhere. Gives back the others.
+///
+/// # Errors
+/// [`SpoolError`] if the spool cannot be read or written.
+pub async fn bounce(
+    gateway: &Gateway,
+    peer: ChainId,
+    batches: &[Batch],
+    reply: Reply,
+) -> Result<Vec<MessageId>, SpoolError> {
+    let all: Vec<MessageId> =
+        batches.iter().flat_map(|batch| batch.items.iter().map(|item| item.id)).collect();
+    let never_sent = gateway.spool.read(|tx| tx.seen(peer))?.is_none();
+    if gateway.correspondents.is_named(peer) || !never_sent {
+        return Ok(all);
+    }
+    let (ids, rest) = if is_alone(gateway).await {
+        (all, Vec::new())
+    } else {
+        let ids = undeliverable(gateway, batches)?;
+        let rest = all.into_iter().filter(|id| !ids.contains(id)).collect();
+        (ids, rest)
+    };
+    for id in &ids {
+        gateway.emit(Event::Refused { id: *id, reply: reply.clone() });
+    }
+    let now = gateway.now();
+    let moving = gateway.spool.transact(move |tx| {
+        let refunding = to(State::Refunding, Some(now), Some(reply));
+        shift(tx, Direction::Outbound, &ids, &[State::Queued], refunding, now)
+    });
+    moving.await?;
+    Ok(rest)
+}
+
+/// Whether this chain has no other gateway, by its keys and by its own records. What a sibling has
+/// sent is not known here.
+async fn is_alone(gateway: &Gateway) -> bool {
+    if gateway.identity.key_set.keys().count() > 1 {
+        return false;
+    }
+    match gateway.resolver.route(gateway.facts().chain).await {
+        Ok(own) => own.gateways.iter().all(|listed| listed.pins.contains(&gateway.identity.pin)),
+        // Not published: nobody else can be listed. Any other failure leaves a doubt.
+        Err(error) => error.is_permanent(),
+    }
+}
+
+/// Messages that every destination voids, so that no sibling can have got them delivered: value
+/// without the destination's genesis tag.
+fn undeliverable(gateway: &Gateway, batches: &[Batch]) -> Result<Vec<MessageId>, SpoolError> {
+    let cannot_be = |message: &Message| {
+        message.fields().value.is_some() && message.fields().destination_tag.is_unset()
+    };
+    gateway.spool.read(|tx| {
+        let mut ids = Vec::new();
+        for batch in batches {
+            let envelopes = tx.messages(Direction::Outbound, batch.id)?;
+            let messages = envelopes.iter().map(|envelope| &envelope.message);
+            ids.extend(messages.filter(|message| cannot_be(message)).map(Message::id));
+        }
+        Ok(ids)
+    })
+}
