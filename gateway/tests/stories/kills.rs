@@ -84,7 +84,7 @@ async fn a_gateway_that_is_stopped_takes_up_where_it_was() {
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "stress"]
+#[ignore = "takes minutes: many more seeds"]
 async fn stress() {
     for seed in 1000..1060 {
         println!("seed {seed}");

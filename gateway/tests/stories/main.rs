@@ -1,5 +1,7 @@
 //! Stories over a simulated world: what users, operators and thieves would see. One theme a module.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as the tests do")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -64,7 +64,7 @@ fn a_seed_gives_one_story_and_another_seed_another() {
 }
 
 #[test]
-#[ignore = "stress"]
+#[ignore = "takes minutes: many more seeds"]
 fn stress() {
     for seed in 1000..1400 {
         println!("seed {seed}");

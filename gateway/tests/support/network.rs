@@ -46,8 +46,11 @@ type Fates = Box<dyn Fn(&Call) -> Fate + Send + Sync>;
 /// Changes bytes on their way, or leaves them.
 type Meddler = Box<dyn Fn(&Call, Vec<u8>) -> Vec<u8> + Send + Sync>;
 
+/// Who answers at an address, with which TLS key.
+type Listening = (Arc<dyn PeerService>, SpkiPin);
+
 pub struct Network {
-    services: Mutex<BTreeMap<SocketAddr, (Arc<dyn PeerService>, SpkiPin)>>,
+    services: Mutex<BTreeMap<SocketAddr, Listening>>,
     down: Mutex<BTreeSet<SocketAddr>>,
     random: Mutex<ChaCha8Rng>,
     fates: Mutex<Option<Fates>>,
@@ -128,7 +131,7 @@ impl Network {
         tokio::time::sleep(Duration::from_millis(LATENCY + spread)).await;
     }
 
-    fn service(&self, at: SocketAddr) -> Option<(Arc<dyn PeerService>, SpkiPin)> {
+    fn service(&self, at: SocketAddr) -> Option<Listening> {
         self.services.lock().unwrap().get(&at).cloned()
     }
 
