@@ -82,3 +82,13 @@ async fn a_gateway_that_is_stopped_takes_up_where_it_was() {
     let tally = world.audit(&all).await;
     assert_eq!(tally, Tally { delivered: 20, refunded: 20, unroutable: 0 });
 }
+
+#[tokio::test(start_paused = true)]
+#[ignore = "takes minutes: many more seeds"]
+async fn stress() {
+    for seed in 1000..1060 {
+        println!("seed {seed}");
+        let family = if seed % 2 == 0 { Family::Ledger } else { Family::Attested };
+        killed(seed, &["e2e4", "b1c2"], family).await;
+    }
+}

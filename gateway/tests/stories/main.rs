@@ -1,12 +1,15 @@
 //! Stories over a simulated world: what users, operators and thieves would see. One theme a module.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as the tests do")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
 mod two_chains;
 
 // Wrong input: refused, and nothing lost.
-mod odd_proofs;
+mod absent_proofs;
+mod hostile;
 mod wrong_messages;
 mod wrong_proofs;
 mod wrong_receipts;
@@ -18,9 +21,9 @@ mod routes;
 mod value;
 
 // What breaks, and comes back.
+mod chaos;
 mod crowds;
 mod faults;
 mod kills;
-mod review;
 mod seeds;
 mod siblings;

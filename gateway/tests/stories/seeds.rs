@@ -63,6 +63,15 @@ fn a_seed_gives_one_story_and_another_seed_another() {
     assert!(first.len() > 200, "{}", first.len());
 }
 
+#[test]
+#[ignore = "takes minutes: many more seeds"]
+fn stress() {
+    for seed in 1000..1400 {
+        println!("seed {seed}");
+        run(seed);
+    }
+}
+
 /// A few more seeds, each of which must end well.
 #[test]
 fn every_seed_ends_well() {

@@ -43,14 +43,13 @@ async fn a_peer_whose_key_dns_does_not_list_is_not_heard() {
         Request::Headers { from: Height(0), to: Height(9) },
     ] {
         let reply = refusal(a.ask(thief, cid("b1c2"), &request).await);
-        // It may be in DNS since a moment ago, so it is no for now; our view is at most this old.
         assert_eq!(reply.code, Code::KEY_NOT_FOUND, "{reply}");
-        assert!(reply.retry_after.is_some_and(|seconds| seconds <= 300), "{reply}");
         assert!(reply.text().ends_with("is not in the records of chain b1c2"), "{reply}");
     }
     // Another chain's key is as strange as any.
     let own = world.chains[&cid("e2e4")].pin(1);
-    assert_eq!(refusal(a.ask(own, cid("b1c2"), &Request::Hello).await).code, Code::KEY_NOT_FOUND);
+    let reply = refusal(a.ask(own, cid("b1c2"), &Request::Hello).await);
+    assert_eq!(reply.code, Code::KEY_NOT_FOUND, "{reply}");
     // Nobody is the other side of oneself.
     let reply = refusal(a.ask(own, cid("e2e4"), &Request::Hello).await);
     assert_eq!(reply.text(), "request speaks for this gateway's own chain");

@@ -82,7 +82,22 @@ impl World {
             let chain = site.chain;
             assert_eq!(site.waiting(), 0, "queue of {chain}: {}", site.queue());
             for (peer, asset, book) in site.gateway.spool.read(|tx| tx.books()).unwrap() {
-                assert_eq!(book.pending_in, amount(0), "{chain} has a reserve for {peer} {asset}");
+                let who = format!("{chain}/{} with {peer} in {asset}", site.n);
+                assert_eq!(book.pending_in, amount(0), "reserve of {who}");
+                let moved = |from: ChainId, to: ChainId, word: &str| {
+                    let at = if word == "delivered" { to } else { from };
+                    records.get(&from).map_or(amount(0), |record| {
+                        let ended = |id| records[&at].ends.get(&id).is_some_and(|e| e == &[word]);
+                        let fields = record.sent.iter().filter(|m| m.fields().destination == to);
+                        let values = fields.filter(|m| ended(m.id())).filter_map(|m| {
+                            let value = m.fields().value.as_ref()?;
+                            (value.asset == asset).then_some(value.amount)
+                        });
+                        values.fold(amount(0), |sum, value| sum.checked_add(value).unwrap())
+                    })
+                };
+                assert_eq!(book.received, moved(peer, chain, "delivered"), "received by {who}");
+                assert_eq!(book.sent, moved(chain, peer, "closed"), "sent by {who}");
             }
         }
         tally

@@ -46,14 +46,16 @@ type Fates = Box<dyn Fn(&Call) -> Fate + Send + Sync>;
 /// Changes bytes on their way, or leaves them.
 type Meddler = Box<dyn Fn(&Call, Vec<u8>) -> Vec<u8> + Send + Sync>;
 
+/// Who answers at an address, with which TLS key.
+type Listening = (Arc<dyn PeerService>, SpkiPin);
+
 pub struct Network {
-    services: Mutex<BTreeMap<SocketAddr, (Arc<dyn PeerService>, SpkiPin)>>,
+    services: Mutex<BTreeMap<SocketAddr, Listening>>,
+    down: Mutex<BTreeSet<SocketAddr>>,
     random: Mutex<ChaCha8Rng>,
     fates: Mutex<Option<Fates>>,
     requests: Mutex<Option<Meddler>>,
     answers: Mutex<Option<Meddler>>,
-    /// Where nobody answers.
-    down: Mutex<BTreeSet<SocketAddr>>,
     /// Every call that arrived.
     calls: Mutex<Vec<Call>>,
 }
@@ -62,11 +64,11 @@ impl Network {
     pub fn new(seed: u64) -> Self {
         Self {
             services: Mutex::default(),
+            down: Mutex::default(),
             random: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
             fates: Mutex::default(),
             requests: Mutex::default(),
             answers: Mutex::default(),
-            down: Mutex::default(),
             calls: Mutex::default(),
         }
     }
@@ -80,12 +82,7 @@ impl Network {
         self.services.lock().unwrap().remove(&at);
     }
 
-    /// Decides every call's fate from now on.
-    pub fn fates(&self, fates: impl Fn(&Call) -> Fate + Send + Sync + 'static) {
-        *self.fates.lock().unwrap() = Some(Box::new(fates));
-    }
-
-    /// Whether nobody answers there, until told otherwise.
+    /// Makes an address unreachable, or reachable again.
     pub fn set_down(&self, at: SocketAddr, down: bool) {
         let mut held = self.down.lock().unwrap();
         if down {
@@ -93,6 +90,11 @@ impl Network {
         } else {
             held.remove(&at)
         };
+    }
+
+    /// Decides every call's fate from now on.
+    pub fn fates(&self, fates: impl Fn(&Call) -> Fate + Send + Sync + 'static) {
+        *self.fates.lock().unwrap() = Some(Box::new(fates));
     }
 
     /// Changes the bodies of requests from now on.
@@ -129,10 +131,7 @@ impl Network {
         tokio::time::sleep(Duration::from_millis(LATENCY + spread)).await;
     }
 
-    fn service(&self, at: SocketAddr) -> Option<(Arc<dyn PeerService>, SpkiPin)> {
-        if self.down.lock().unwrap().contains(&at) {
-            return None;
-        }
+    fn service(&self, at: SocketAddr) -> Option<Listening> {
         self.services.lock().unwrap().get(&at).cloned()
     }
 
@@ -158,7 +157,8 @@ impl Network {
         let gone = |kind: io::ErrorKind| PeerError::Connect { address, source: kind.into() };
         self.latency().await;
         let (service, _) = self.service(address).ok_or(gone(io::ErrorKind::ConnectionRefused))?;
-        let fate = self.fate(&call);
+        let is_down = self.down.lock().unwrap().contains(&address);
+        let fate = if is_down { Fate::RequestLost } else { self.fate(&call) };
         if fate == Fate::RequestLost {
             return Err(gone(io::ErrorKind::TimedOut));
         }

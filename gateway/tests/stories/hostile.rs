@@ -129,7 +129,7 @@ async fn nothing_stays_reserved_when_a_sibling_delivers_between_simulation_and_d
         Duration::ZERO,
         Arc::default(),
     );
-    let key = || world.chains[&cid("b1c2")].secrets().remove(0);
+    let key = || SecretKey::from_seed(&world.chains[&cid("b1c2")].keys[0]);
     let set = KeySet::new([key().public()], 1).unwrap();
     let slow = rebuilt(second, Arc::new(chain), key(), set);
     let spool = slow.spool.clone();
@@ -185,7 +185,7 @@ async fn a_delivery_under_way_is_not_submitted_a_second_time() {
     let count = Arc::new(Mutex::new(0));
     let ledger = world.chains[&cid("b1c2")].ledger.clone();
     let chain = Slow(ledger, Duration::ZERO, Duration::from_secs(150), count.clone());
-    let key = || world.chains[&cid("b1c2")].secrets().remove(0);
+    let key = || SecretKey::from_seed(&world.chains[&cid("b1c2")].keys[0]);
     let set = KeySet::new([key().public()], 1).unwrap();
     let address = b.address;
     let pin = b.gateway.identity.pin;
@@ -223,7 +223,7 @@ async fn a_gateway_that_joins_after_the_key_set_changed_does_not_contradict_its_
     world.send("e2e4", world.user("b1c2"), 1, 0).await;
     world.until("queued", Duration::from_secs(9), || a.waiting() == 1).await;
     let ledger = world.chains[&cid("e2e4")].ledger.clone();
-    let one = || world.chains[&cid("e2e4")].secrets().remove(0);
+    let one = || SecretKey::from_seed(&world.chains[&cid("e2e4")].keys[0]);
     let two = || SecretKey::from_seed(&[77; 32]);
     let set = || KeySet::new([one().public(), two().public()], 1).unwrap();
     let old = rebuilt(a, ledger.clone(), one(), set());

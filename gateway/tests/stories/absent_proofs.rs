@@ -18,7 +18,7 @@ use distpos_proto::{
     address::Local,
     chain::{ChainId, Family, Height},
     envelope::{Envelope, Origin},
-    key::KeySet,
+    key::{KeySet, SecretKey},
     light::Authenticated,
     message::{Message, MessageId},
     time::UnixMillis,
@@ -66,7 +66,7 @@ impl LocalChain for Picky {
 fn fronting(world: &World, site: Site, chain: Arc<dyn LocalChain>) -> Gateway {
     let parts = site.gateway.clone();
     let spool = site.kill();
-    let key = world.chains[&cid("e2e4")].secrets().remove(0);
+    let key = SecretKey::from_seed(&world.chains[&cid("e2e4")].keys[0]);
     let key_set = KeySet::new([key.public()], 1).unwrap();
     Gateway {
         clock: parts.clock.clone(),
