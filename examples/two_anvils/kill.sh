@@ -13,15 +13,9 @@ story() { # SEED
   for chain in "${CHAINS[@]}"; do
     REVERTER[$chain]=$(deploy_example "$chain" Reverter "$(printf '%064d' 1)")
   done
-  for chain in "${CHAINS[@]}"; do
-    send_many "$chain" &
-    PID[sender-$chain]=$!
-  done
+  for chain in "${CHAINS[@]}"; do aside "sender-$chain" send_many "$chain"; done
   kill_at_random "$1"
-  for chain in "${CHAINS[@]}"; do
-    wait "${PID[sender-$chain]}" || die "the sender at $chain failed"
-    unset "PID[sender-$chain]"
-  done
+  for chain in "${CHAINS[@]}"; do await "sender-$chain"; done
   say "all $((2 * PER_CHAIN)) messages are sent"
   until_true 300 "the ends of all messages" all_ended
   say "all messages have ended"

@@ -47,6 +47,7 @@ finish() { # CODE
   for name in "${!PID[@]}"; do
     kill -CONT "${PID[$name]}" 2>/dev/null || true
     kill -KILL "${PID[$name]}" 2>/dev/null || true
+    kill -KILL -- "-${PID[$name]}" 2>/dev/null || true
   done
   wait 2>/dev/null || true
   if [ "$1" -ne 0 ]; then
@@ -92,16 +93,14 @@ build_world() {
   for name in "${GATEWAYS[@]}"; do make_keys "$name"; done
   # Commands of the two chains wait for blocks of their own: side by side it takes half as long.
   for chain in "${CHAINS[@]}"; do
-    deploy "$chain" &
-    PID[setup-$chain]=$!
+    aside "setup-$chain" deploy "$chain"
   done
-  await_setup
+  for chain in "${CHAINS[@]}"; do await "setup-$chain"; done
   for chain in "${CHAINS[@]}"; do read_deployed "$chain"; done
   for chain in "${CHAINS[@]}"; do
-    agree "$chain" >&2 &
-    PID[setup-$chain]=$!
+    aside "setup-$chain" agree "$chain"
   done
-  await_setup
+  for chain in "${CHAINS[@]}"; do await "setup-$chain"; done
   for name in "${GATEWAYS[@]}"; do configure "$name"; done
   # Each gateway is told the other chain's keys and contract by its operator, not by DNS.
   for name in "${GATEWAYS[@]}"; do add_peer "$name"; done
@@ -112,12 +111,19 @@ build_world() {
   say "three gateways are up: north for e2e4, south and spare for b1c2"
 }
 
-await_setup() {
-  local chain
-  for chain in "${CHAINS[@]}"; do
-    wait "${PID[setup-$chain]}" || die "setting up the contract of $chain failed"
-    unset "PID[setup-$chain]"
-  done
+# Runs a function beside this one, as a group of its own, so that all of it can be ended.
+aside() { # NAME COMMAND...
+  local name=$1
+  shift
+  set -m
+  "$@" >&2 &
+  PID[$name]=$!
+  set +m
+}
+
+await() { # NAME
+  wait "${PID[$1]}" || die "$1 failed"
+  unset "PID[$1]"
 }
 
 start_anvil() { # CHAIN
