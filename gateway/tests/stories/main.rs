@@ -10,6 +10,7 @@ mod two_chains;
 // Wrong input: refused, and nothing lost.
 mod absent_proofs;
 mod hostile;
+mod proof_budget;
 mod wrong_messages;
 mod wrong_proofs;
 mod wrong_receipts;

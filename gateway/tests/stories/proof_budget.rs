@@ -1,7 +1,5 @@
 //! One fat transaction does not keep the proofs of others back, whatever their number and order.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail as the tests do")]
-
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -38,11 +36,10 @@ use distpos_spool::{Direction, NewBatch, Spool, State};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-mod support;
-
-use support::{
+use crate::support::{
     network::{Line, Network},
-    world::{Book, cid},
+    site::Book,
+    world::cid,
 };
 
 /// A chain whose messages each stand in a receipt of a given length.
@@ -173,7 +170,7 @@ async fn gateway(lengths: &[usize]) -> (Gateway, Arc<Alerts>, Vec<MessageId>) {
             clock,
             random(),
         )),
-        peers: Arc::new(Line { network: Arc::<Network>::default(), pin }),
+        peers: Arc::new(Line { network: Arc::new(Network::new(1)), pin }),
         chain: Arc::new(Receipts {
             facts,
             lengths: ids.iter().copied().zip(lengths.iter().copied()).collect(),
