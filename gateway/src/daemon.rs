@@ -37,7 +37,10 @@ mod status;
 pub use correspondents::Configured;
 
 /// How long stopping may take: what is under way then is taken up at the next start.
-pub const STOP_TIME_MAX: Duration = Duration::from_millis(4_500);
+pub const STOP_TIME_MAX: Duration = Duration::from_secs(4);
+
+/// How often it is looked whether the spool has failed for good.
+const SPOOL_LOOKED_AT: Duration = Duration::from_secs(2);
 
 /// A running gateway.
 pub struct Daemon {
@@ -158,6 +161,8 @@ impl Daemon {
             let limits = ServerLimits::default();
             server::serve(peers, &tls, service, limits, stopped).await.context("peers' listener")
         });
+        let (gateway, stopped) = (self.gateway.clone(), stop.clone());
+        self.tasks.spawn(async move { spool_failed(&gateway.spool, &stopped).await });
         let status = Arc::new(status::FromSpool::new(self.gateway.clone(), self.ledger.clone()));
         let (chain, stopped) = (self.gateway.chain.clone(), stop.receiver());
         self.tasks.spawn(async move {
@@ -181,6 +186,22 @@ impl Daemon {
     /// Stops at once, as a crash would: for tests of what a restart takes up.
     pub fn abort(mut self) {
         self.tasks.abort_all();
+    }
+}
+
+/// Ends when asked to stop, or with an error once the spool has failed for good and opening it anew
+/// may help: a flush that failed is not repeated, so the process has to be started again. While the
+/// disk is still full it keeps answering peers `4.3.1`, which tells them more than silence.
+async fn spool_failed(spool: &Spool, stop: &Stop) -> anyhow::Result<()> {
+    loop {
+        tokio::select! { biased;
+            () = stop.asked() => return Ok(()),
+            () = tokio::time::sleep(SPOOL_LOOKED_AT) => {}
+        }
+        let Err(error @ SpoolError::Flush(_)) = spool.healthy() else { continue };
+        if spool.space()?.is_none_or(|space| space.free >= space.reserve()) {
+            return Err(error).context("start it again: the spool is whole, and opened anew then");
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use distpos_proto::chain::ChainId;
 use distpos_spool::{Batch, Direction, SpoolError, State};
 
 use crate::{
+    event::Event,
     gateway::Gateway,
     inbound::deliver::Stopped,
     stop::Stop,
@@ -35,8 +36,14 @@ pub mod deliver;
 
 pub mod receipt;
 
+pub mod resume;
+
 /// Runs until asked to stop.
 pub async fn run(gateway: Arc<Gateway>, stop: Stop) {
+    if let Err(error) = resume::resume(&gateway.spool, gateway.now()).await {
+        // The watchdog comes back to these messages, too.
+        gateway.emit(Event::Alert { what: format!("spool: {error}") });
+    }
     work::run(gateway, Direction::Inbound, stop, step).await;
 }
 

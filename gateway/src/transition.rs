@@ -86,12 +86,14 @@ impl Later {
     ) -> Result<Duration, SpoolError> {
         let shortest = std::cell::Cell::new(Duration::MAX);
         let to = |held: &Batch| {
-            let delay = retry::delay(cause(held), held.attempts, self.jitter);
+            // The attempt that has just failed counts.
+            let attempts = held.attempts.saturating_add(1);
+            let delay = retry::delay(cause(held), attempts, self.jitter);
             shortest.set(shortest.get().min(delay));
             Move {
                 state: None,
                 due: Some(self.now.after(delay)),
-                attempts: held.attempts.saturating_add(1),
+                attempts,
                 reply: self.reply.clone(),
             }
         };

@@ -1,9 +1,9 @@
 //! Runs what is due: the loop both pipelines share.
 //!
 //! What is due is taken for each (state, peer) by itself, as one job each, and at most one job of a
-//! kind runs at a time for a peer: one chain's slow gateway, or its backlog, delays nobody else. A job does
-//! its I/O, then moves its messages in one commit; whatever it does not move stays due and is tried
-//! again.
+//! kind runs at a time for a peer: one chain's slow gateway, or its backlog, delays nobody else. A
+//! job does its I/O, then moves its messages in one commit; whatever it does not move stays due and
+//! is tried again.
 
 use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 
@@ -65,6 +65,7 @@ where
     let changed = gateway.spool.changed(direction);
     let mut running: FuturesUnordered<BoxFuture<'static, Group>> = FuturesUnordered::new();
     let mut busy: BTreeSet<(Lane, ChainId)> = BTreeSet::new();
+    let mut failing = false;
     while !stop.is_asked() {
         // Registered before the scan, so that a commit during the scan is not missed.
         let notified = changed.notified();
@@ -75,10 +76,14 @@ where
                     let work = job(gateway.clone(), group, batches);
                     running.push(rest_on_error(gateway.clone(), group, work).boxed());
                 }
+                failing = false;
                 due.pause
             }
             Err(error) => {
-                gateway.emit(Event::Alert { what: format!("spool: {error}") });
+                // Said once, not every few seconds for as long as it lasts.
+                if !std::mem::replace(&mut failing, true) {
+                    gateway.emit(Event::Alert { what: format!("spool: {error}") });
+                }
                 SPOOL_PAUSE
             }
         };
@@ -117,6 +122,8 @@ fn due(
     direction: Direction,
     busy: &BTreeSet<(Lane, ChainId)>,
 ) -> Result<Due, SpoolError> {
+    // Both directions pause while nothing can be kept: what was done could not be noted.
+    gateway.spool.healthy()?;
     let now = gateway.now();
     gateway.spool.read(|tx| {
         let (mut waiting, mut next): (Vec<(UnixMillis, Group)>, Option<UnixMillis>) =

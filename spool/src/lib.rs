@@ -38,4 +38,5 @@ pub use headers::KNOWN_HEADERS_MAX;
 pub use notes::Cursor;
 pub use queue::{Batch, BatchId, Change, Direction, HISTORY_MAX, Item, NewBatch, State};
 pub use spool::{Space, Spool, Stats};
+pub use store::memory::MemoryDisk;
 pub use transaction::Tx;

@@ -15,7 +15,11 @@ use crate::{
     committer::{self, Call, Core, GROUP_JOBS_MAX, Job, Outcome},
     error::SpoolError,
     queue::Direction,
-    store::{Store, memory::Memory, redb::Redb},
+    store::{
+        Store,
+        memory::{Memory, MemoryDisk},
+        redb::Redb,
+    },
     transaction::Tx,
 };
 
@@ -69,7 +73,13 @@ impl Spool {
     /// A spool without a disk. Closures run on the caller, at once and in the order of the calls.
     #[must_use]
     pub fn in_memory() -> Self {
-        let core = Arc::new(Core::new(Box::new(Memory::default())));
+        Self::in_memory_on(MemoryDisk::default())
+    }
+
+    /// The same, on a disk that may be said to be full.
+    #[must_use]
+    pub fn in_memory_on(disk: MemoryDisk) -> Self {
+        let core = Arc::new(Core::new(Box::new(Memory::on(disk))));
         Self(Arc::new(Inner { core, committer: Committer::Caller(Mutex::new(())) }))
     }
 
@@ -176,7 +186,7 @@ impl Spool {
         }
     }
 
-    /// The space of the file system; none in memory.
+    /// The space of the file system; none in memory, unless that is said to be full.
     ///
     /// # Errors
     /// [`SpoolError::Io`] if the system does not say.

@@ -38,7 +38,7 @@ use distpos_proto::{
     wire::Head,
 };
 use thiserror::Error;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 
 use super::{ChainError, Facts};
 use crate::clock::Clock;
@@ -84,6 +84,9 @@ pub struct Ledger {
     interval: Option<Duration>,
     store: Store,
     head: watch::Sender<Head>,
+    /// Wakes those who wait for a block in the order in which they came: a watch channel has an
+    /// order of its own choice, and a simulation would not be the same twice.
+    sealed: Notify,
     queue: Held<Queue>,
     /// Held by whoever makes a block; tells when the last one was made.
     sealing: Mutex<Option<tokio::time::Instant>>,
@@ -235,6 +238,7 @@ impl Ledger {
             interval: None,
             store,
             head: watch::Sender::new(head),
+            sealed: Notify::new(),
             queue: Held::default(),
             sealing: Mutex::default(),
             proving: Held::default(),

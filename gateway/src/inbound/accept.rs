@@ -68,7 +68,8 @@ fn refusal(gateway: &Gateway, source: ChainId, count: usize) -> Option<Reply> {
     });
     match state {
         Err(error) => {
-            gateway.emit(Event::Alert { what: format!("spool: {error}") });
+            // The pipelines have raised the alert; here it would come at each knock of each peer.
+            tracing::warn!(target: "distpos", "spool: {error}");
             Some(Reply::new(Code::SPOOL_FULL, "the spool takes nothing now").retry_after(60))
         }
         Ok((_, true)) => Some(Reply::new(Code::CONFLICT, "frozen after conflicting evidence")),

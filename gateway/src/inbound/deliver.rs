@@ -212,7 +212,7 @@ pub async fn put_off(
     });
     let (old, delay) = moving.await?;
     if old > 0 {
-        let what = format!("{old} claims of {source} were not proven in 7 days: let go");
+        let what = format!("{old} claims of {source} were never proven in 7 days: let go");
         gateway.emit(Event::Alert { what });
     }
     gateway.emit(Event::deferred(source, messages, why.reply.clone(), delay));

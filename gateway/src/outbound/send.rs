@@ -80,8 +80,9 @@ async fn offer(gateway: &Gateway, route: &Route, batches: &[Batch]) -> Result<()
         }
         Ok(Contacted { gateway: name, response: Response::Refused(reply) }) => {
             let cause = cause_of(&reply);
-            let reply = Reply::new(reply.code, format!("{name}: {}", reply.text()));
-            defer(gateway, peer, sent, cause, reply).await
+            let mut named = Reply::new(reply.code, format!("{name}: {}", reply.text()));
+            named.retry_after = reply.retry_after;
+            defer(gateway, peer, sent, cause, named).await
         }
         Ok(Contacted { gateway: name, .. }) => {
             let reply = Reply::new(Code::NO_ANSWER, format!("{name} answered something else"));

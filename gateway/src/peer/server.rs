@@ -71,7 +71,7 @@ impl Default for ServerLimits {
             idle: Duration::from_secs(120),
             body: Duration::from_secs(30),
             exchange: Duration::from_secs(60),
-            drain: Duration::from_secs(4),
+            drain: Duration::from_secs(3),
             body_bytes_max: BODY_BYTES_MAX,
             connection_bytes_max: 8 * BODY_BYTES_MAX,
             total_bytes_max: 16 * BODY_BYTES_MAX,

@@ -6,5 +6,8 @@
 // Each test binary uses its own part of this, and none is a library to others.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod audit;
 pub mod network;
+pub mod node;
+pub mod site;
 pub mod world;

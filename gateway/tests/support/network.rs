@@ -14,29 +14,75 @@ use distpos_gateway::peer::{Caller, PeerError, PeerService, PeerTransport, Targe
 use distpos_proto::{
     chain::ChainId,
     key::SpkiPin,
-    wire::{Request, Response},
+    wire::{Request, RequestKind, Response},
 };
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
-/// How long a call takes one way.
-const LATENCY: Duration = Duration::from_millis(5);
+/// Least time a call takes one way, and how much longer it may take, in milliseconds.
+const LATENCY: u64 = 5;
+const LATENCY_SPREAD: u64 = 5;
 
-/// Changes a response on its way: whom it is for, what was asked, what was answered.
-pub type Tamper = Box<dyn Fn(ChainId, &Request, Response) -> Response + Send + Sync>;
+/// One call on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    pub from: ChainId,
+    pub to: ChainId,
+    pub at: SocketAddr,
+    pub kind: RequestKind,
+}
 
-#[derive(Default)]
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Arrives,
+    /// Nobody hears it.
+    RequestLost,
+    /// It is done, and nobody hears of it.
+    AnswerLost,
+}
+
+type Fates = Box<dyn Fn(&Call) -> Fate + Send + Sync>;
+/// Changes bytes on their way, or leaves them.
+type Meddler = Box<dyn Fn(&Call, Vec<u8>) -> Vec<u8> + Send + Sync>;
+
+/// Who answers at an address, with which TLS key.
+type Listening = (Arc<dyn PeerService>, SpkiPin);
+
 pub struct Network {
-    services: Mutex<BTreeMap<SocketAddr, (Arc<dyn PeerService>, SpkiPin)>>,
+    services: Mutex<BTreeMap<SocketAddr, Listening>>,
     down: Mutex<BTreeSet<SocketAddr>>,
-    tamper: Mutex<Option<Tamper>>,
-    /// Every call that arrived, as `source->destination path`.
-    pub calls: Mutex<Vec<String>>,
+    random: Mutex<ChaCha8Rng>,
+    fates: Mutex<Option<Fates>>,
+    requests: Mutex<Option<Meddler>>,
+    answers: Mutex<Option<Meddler>>,
+    /// Every call that arrived.
+    calls: Mutex<Vec<Call>>,
 }
 
 impl Network {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            services: Mutex::default(),
+            down: Mutex::default(),
+            random: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
+            fates: Mutex::default(),
+            requests: Mutex::default(),
+            answers: Mutex::default(),
+            calls: Mutex::default(),
+        }
+    }
+
     pub fn listen(&self, at: SocketAddr, service: Arc<dyn PeerService>, pin: SpkiPin) {
         self.services.lock().unwrap().insert(at, (service, pin));
     }
 
+    /// Nobody listens there any more; what is being answered there is not heard.
+    pub fn close(&self, at: SocketAddr) {
+        self.services.lock().unwrap().remove(&at);
+    }
+
+    /// Makes an address unreachable, or reachable again.
     pub fn set_down(&self, at: SocketAddr, down: bool) {
         let mut held = self.down.lock().unwrap();
         if down {
@@ -46,8 +92,94 @@ impl Network {
         };
     }
 
-    pub fn tamper(&self, tamper: Option<Tamper>) {
-        *self.tamper.lock().unwrap() = tamper;
+    /// Decides every call's fate from now on.
+    pub fn fates(&self, fates: impl Fn(&Call) -> Fate + Send + Sync + 'static) {
+        *self.fates.lock().unwrap() = Some(Box::new(fates));
+    }
+
+    /// Changes the bodies of requests from now on.
+    pub fn meddle_with_requests(
+        &self,
+        meddler: impl Fn(&Call, Vec<u8>) -> Vec<u8> + Send + Sync + 'static,
+    ) {
+        *self.requests.lock().unwrap() = Some(Box::new(meddler));
+    }
+
+    /// Changes the bodies of answers from now on.
+    pub fn meddle_with_answers(
+        &self,
+        meddler: impl Fn(&Call, Vec<u8>) -> Vec<u8> + Send + Sync + 'static,
+    ) {
+        *self.answers.lock().unwrap() = Some(Box::new(meddler));
+    }
+
+    /// Ends every fault.
+    pub fn heal(&self) {
+        *self.fates.lock().unwrap() = None;
+        *self.requests.lock().unwrap() = None;
+        *self.answers.lock().unwrap() = None;
+    }
+
+    /// How many calls of a kind arrived at a chain.
+    pub fn arrived(&self, kind: RequestKind, to: ChainId) -> usize {
+        let calls = self.calls.lock().unwrap();
+        calls.iter().filter(|call| call.kind == kind && call.to == to).count()
+    }
+
+    async fn latency(&self) {
+        let spread = self.random.lock().unwrap().next_u64() % (LATENCY_SPREAD + 1);
+        tokio::time::sleep(Duration::from_millis(LATENCY + spread)).await;
+    }
+
+    fn service(&self, at: SocketAddr) -> Option<Listening> {
+        self.services.lock().unwrap().get(&at).cloned()
+    }
+
+    fn fate(&self, call: &Call) -> Fate {
+        self.fates.lock().unwrap().as_ref().map_or(Fate::Arrives, |fates| fates(call))
+    }
+
+    fn meddled(by: &Mutex<Option<Meddler>>, call: &Call, body: Vec<u8>) -> Vec<u8> {
+        match &*by.lock().unwrap() {
+            Some(meddler) => meddler(call, body),
+            None => body,
+        }
+    }
+
+    /// Calls as the holder of a TLS key, with any body at all.
+    pub async fn post(
+        &self,
+        pin: SpkiPin,
+        call: Call,
+        body: Vec<u8>,
+    ) -> Result<Response, PeerError> {
+        let address = call.at;
+        let gone = |kind: io::ErrorKind| PeerError::Connect { address, source: kind.into() };
+        self.latency().await;
+        let (service, _) = self.service(address).ok_or(gone(io::ErrorKind::ConnectionRefused))?;
+        let is_down = self.down.lock().unwrap().contains(&address);
+        let fate = if is_down { Fate::RequestLost } else { self.fate(&call) };
+        if fate == Fate::RequestLost {
+            return Err(gone(io::ErrorKind::TimedOut));
+        }
+        self.calls.lock().unwrap().push(call);
+        let caller = Caller { pin, source: call.from, destination: call.to };
+        let response = match service.authorise(&caller).await {
+            Err(reply) => Response::Refused(reply).body(),
+            Ok(()) => {
+                let body = Self::meddled(&self.requests, &call, body);
+                service.answer(&caller, call.kind.path(), Bytes::from(body)).await
+            }
+        };
+        self.latency().await;
+        // Killed or stopped while it answered.
+        let still = self.service(address).is_some_and(|(now, _)| Arc::ptr_eq(&now, &service));
+        if fate == Fate::AnswerLost || !still {
+            return Err(gone(io::ErrorKind::ConnectionReset));
+        }
+        let response = Self::meddled(&self.answers, &call, response);
+        Response::from_body(call.kind, &response)
+            .map_err(|source| PeerError::Body { address, source })
     }
 }
 
@@ -66,35 +198,21 @@ impl PeerTransport for Line {
         to: ChainId,
         request: Request,
     ) -> Result<Response, PeerError> {
-        tokio::time::sleep(LATENCY).await;
         let mut refused = PeerError::NoAddress { host: target.host.clone() };
         for address in &target.addresses {
-            let service = self.network.services.lock().unwrap().get(address).cloned();
-            let down = self.network.down.lock().unwrap().contains(address);
-            let Some((service, pin)) = service.filter(|_| !down) else {
-                let source = io::Error::from(io::ErrorKind::ConnectionRefused);
-                refused = PeerError::Connect { address: *address, source };
-                continue;
-            };
-            if !target.pins.contains(&pin) {
+            if let Some((_, pin)) = self.network.service(*address)
+                && !target.pins.contains(&pin)
+            {
                 let source = io::Error::other("another key than the published one");
                 return Err(PeerError::Connect { address: *address, source });
             }
-            let caller = Caller { pin: self.pin, source: speaking_for, destination: to };
-            let path = request.path();
-            self.network.calls.lock().unwrap().push(format!("{speaking_for}->{to} {path}"));
-            if let Err(reply) = service.authorise(&caller).await {
-                return Ok(Response::Refused(reply));
+            let call = Call { from: speaking_for, to, at: *address, kind: request.kind() };
+            match self.network.post(self.pin, call, request.body()).await {
+                Err(PeerError::Connect { address, source }) => {
+                    refused = PeerError::Connect { address, source };
+                }
+                other => return other,
             }
-            let body = service.answer(&caller, path, Bytes::from(request.body())).await;
-            tokio::time::sleep(LATENCY).await;
-            let response = Response::from_body(request.kind(), &body)
-                .map_err(|source| PeerError::Body { address: *address, source })?;
-            let tamper = self.network.tamper.lock().unwrap();
-            return Ok(match &*tamper {
-                Some(tamper) => tamper(speaking_for, &request, response),
-                None => response,
-            });
         }
         Err(refused)
     }

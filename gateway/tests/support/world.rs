@@ -2,8 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex},
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,10 +17,10 @@ use distpos_gateway::{
     },
     clock::{self, Clock},
     event::{Event, Events},
-    gateway::{Correspondents, Gateway, Identity},
+    gateway::{Gateway, Identity},
     inbound, outbound,
     service::Service,
-    stop::{self, Stopper},
+    stop,
 };
 use distpos_proto::{
     address::{Address, Local},
@@ -26,21 +29,26 @@ use distpos_proto::{
     key::{KeySet, SecretKey, SpkiPin},
     light::{Authenticated, Trusted},
     message::{MessageId, OnFail},
-    policy::Limits,
     record::{GatewayRecord, HostName, Target},
     time::{UnixMillis, UnixSeconds},
 };
 use distpos_resolver::{Options, Resolver, ZoneLookup};
-use distpos_spool::{Direction, Spool, SpoolError};
+use distpos_spool::Spool;
+use futures_util::future::join_all;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use tokio::task::JoinHandle;
 
-use super::network::{Line, Network};
+use super::{
+    network::{Line, Network},
+    node::Node,
+    site::{Book, Site},
+};
 
 pub const START: UnixMillis = UnixMillis(1_760_000_000_000);
 pub const ROOT: &str = "chains.test";
 pub const ASSET: &str = "e2e4/coin";
+/// What the user of each chain has at first, and what its vault can pay.
+pub const FUNDS: u64 = 10_000;
 pub const FLOAT: u64 = 1_000_000;
 
 /// Keeps what happened, with the time and in order.
@@ -57,43 +65,13 @@ impl Events for Recorder {
     }
 }
 
-/// What the operator says, changeable by the test.
-#[derive(Default)]
-pub struct Book {
-    pub trusted: Mutex<BTreeMap<ChainId, Trusted>>,
-    pub limits: Mutex<BTreeMap<ChainId, Limits>>,
-}
-
-impl Correspondents for Book {
-    fn trusted(&self, chain: ChainId) -> Option<Trusted> {
-        self.trusted.lock().unwrap().get(&chain).cloned()
-    }
-
-    fn limits(&self, chain: ChainId) -> Limits {
-        self.limits.lock().unwrap().get(&chain).cloned().unwrap_or_default()
-    }
-
-    fn is_named(&self, chain: ChainId) -> bool {
-        self.trusted.lock().unwrap().contains_key(&chain)
-            || self.limits.lock().unwrap().contains_key(&chain)
-    }
-}
-
 /// A chain: its ledger, its keys, its users.
 pub struct Chain {
     pub id: ChainId,
+    pub number: u8,
     pub ledger: Arc<Ledger>,
-    pub key: [u8; 32],
+    pub keys: Vec<[u8; 32]>,
     pub user: SecretKey,
-}
-
-/// A running gateway of a chain.
-pub struct Site {
-    pub gateway: Arc<Gateway>,
-    pub book: Arc<Book>,
-    pub address: SocketAddr,
-    stopper: Option<Stopper>,
-    tasks: Vec<JoinHandle<()>>,
 }
 
 pub struct World {
@@ -101,8 +79,28 @@ pub struct World {
     pub clock: Clock,
     pub zone: ZoneLookup,
     pub network: Arc<Network>,
+    /// How slow the nodes are, in milliseconds.
+    pub node_delay: Arc<AtomicU64>,
     pub log: Arc<Mutex<Vec<String>>>,
     pub chains: BTreeMap<ChainId, Chain>,
+    books: Mutex<BTreeMap<(ChainId, u8), Arc<Book>>>,
+    published: Mutex<BTreeMap<ChainId, BTreeSet<u8>>>,
+}
+
+/// What one world differs in from another.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    pub seed: u64,
+    /// Chain keys of each chain; gateway `n` signs with the n-th, or the last.
+    pub keys: u8,
+    /// Least time between two blocks; zero for blocks on demand.
+    pub interval: Duration,
+}
+
+impl From<u64> for Plan {
+    fn from(seed: u64) -> Self {
+        Self { seed, keys: 1, interval: Duration::ZERO }
+    }
 }
 
 pub fn cid(text: &str) -> ChainId {
@@ -113,38 +111,54 @@ pub fn amount(value: u64) -> Amount {
     Amount::from(value)
 }
 
+/// A message to be sent.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub to: Address,
+    pub value: u64,
+    pub data: Vec<u8>,
+    /// Unix seconds; 0 for a day.
+    pub expires: u64,
+}
+
 impl World {
     /// A world of these chains, none of which has a gateway yet. Call it with tokio's time paused.
-    pub fn new(seed: u64, chains: &[&str]) -> Self {
+    pub fn new(plan: impl Into<Plan>, chains: &[&str]) -> Self {
+        let Plan { seed, keys, interval } = plan.into();
         let clock = clock::virtual_from(START);
         let mut world = Self {
             seed,
             clock: clock.clone(),
             zone: ZoneLookup::default(),
-            network: Arc::default(),
+            network: Arc::new(Network::new(seed)),
+            node_delay: Arc::default(),
             log: Arc::default(),
             chains: BTreeMap::new(),
+            books: Mutex::default(),
+            published: Mutex::default(),
         };
-        for (n, name) in (1u8..).zip(chains) {
-            let (id, key) = (cid(name), [n; 32]);
-            let user = SecretKey::from_seed(&[100 + n; 32]);
+        for (number, name) in (1u8..).zip(chains) {
+            let id = cid(name);
+            let keys: Vec<[u8; 32]> = (0..keys).map(|n| [number + 16 * n; 32]).collect();
+            let secret: Vec<SecretKey> = keys.iter().map(SecretKey::from_seed).collect();
+            let user = SecretKey::from_seed(&[100 + number; 32]);
             let genesis = Genesis {
                 chain: id,
                 time: START.seconds(),
-                accounts: BTreeMap::from([(address::local(&user.public()), amount(10_000))]),
+                accounts: BTreeMap::from([(address::local(&user.public()), amount(FUNDS))]),
                 float: amount(FLOAT),
-                authorities: BTreeSet::from([SecretKey::from_seed(&key).public()]),
+                authorities: secret.iter().map(SecretKey::public).collect(),
             };
-            let keys = vec![SecretKey::from_seed(&key)];
-            let ledger = Arc::new(Ledger::in_memory(genesis, keys, clock.clone()).unwrap());
-            world.chains.insert(id, Chain { id, ledger, key, user });
+            let ledger = Ledger::in_memory(genesis, secret, clock.clone()).unwrap();
+            let ledger = Arc::new(ledger.interval(interval));
+            world.chains.insert(id, Chain { id, number, ledger, keys, user });
         }
         world
     }
 
-    /// Two chains with one gateway each, that trust each other with `value_max`.
-    pub async fn pair(seed: u64, value_max: u64) -> (Self, Site, Site) {
-        let world = Self::new(seed, &["e2e4", "b1c2"]);
+    /// Two chains with one gateway each, that accept value from each other up to `value_max`.
+    pub async fn pair(plan: impl Into<Plan>, value_max: u64) -> (Self, Site, Site) {
+        let world = Self::new(plan, &["e2e4", "b1c2"]);
         world.befriend(value_max).await;
         let a = world.start("e2e4", 1, Family::Ledger);
         let b = world.start("b1c2", 1, Family::Ledger);
@@ -165,24 +179,17 @@ impl World {
 
     /// Lets a gateway accept value from every other chain.
     pub fn allow(&self, site: &Site, value_max: u64) {
-        let own = site.gateway.facts().chain;
-        for chain in self.chains.values().filter(|chain| chain.id != own) {
-            let limits =
-                Limits { asset: Some(ASSET.parse().unwrap()), value_max: amount(value_max) };
-            site.book.limits.lock().unwrap().insert(chain.id, limits);
+        for chain in self.chains.keys().filter(|chain| **chain != site.chain) {
+            site.set_value_max(*chain, ASSET, value_max);
         }
     }
 
     /// What a careful operator pins of a chain.
     pub fn anchor(&self, chain: ChainId, family: Family) -> Trusted {
         let chain = &self.chains[&chain];
-        Trusted {
-            chain: chain.id,
-            tag: chain.ledger.facts().tag,
-            family,
-            outbox: chain.ledger.facts().outbox.clone(),
-            keys: KeySet::new([SecretKey::from_seed(&chain.key).public()], 1).unwrap(),
-        }
+        let facts = chain.ledger.facts();
+        let (tag, outbox) = (facts.tag, facts.outbox.clone());
+        Trusted { chain: chain.id, tag, family, outbox, keys: chain.key_set() }
     }
 
     /// Starts gateway number `n` of a chain, with an empty spool, and publishes it.
@@ -193,28 +200,25 @@ impl World {
     /// The same with a spool that was there before.
     pub fn start_with(&self, chain: &str, n: u8, family: Family, spool: Spool) -> Site {
         let chain = &self.chains[&cid(chain)];
-        let pin = SpkiPin([chain.key[0] * 16 + n; 32]);
-        let ip = Ipv4Addr::new(198, 18, chain.key[0], n);
-        let address = SocketAddr::from((ip, 7333));
-        let seed = self.seed * 1000 + u64::from(chain.key[0]) * 10 + u64::from(n);
-        let book = Arc::new(Book::default());
-        for other in self.chains.keys().filter(|other| **other != chain.id) {
-            book.trusted.lock().unwrap().insert(*other, self.anchor(*other, family));
-        }
+        let (pin, address) = (chain.pin(n), chain.address(n));
+        let book = self.book(chain.id, n, family);
         let name: HostName = ROOT.parse().unwrap();
         let options = Options { roots: vec![name], allow_special: true, ..Options::default() };
+        let seed = self.seed * 1000 + u64::from(chain.number) * 10 + u64::from(n);
         let random = || Box::new(ChaCha8Rng::seed_from_u64(seed));
         let resolver = Resolver::new(self.zone.clone(), options, self.clock.clone(), random());
+        let key = chain.keys[usize::from(n).min(chain.keys.len()) - 1];
+        let node = Node { ledger: chain.ledger.clone(), delay: self.node_delay.clone() };
         let gateway = Arc::new(Gateway {
             clock: self.clock.clone(),
             random: Mutex::new(random()),
             spool,
             resolver: Arc::new(resolver),
             peers: Arc::new(Line { network: self.network.clone(), pin }),
-            chain: chain.ledger.clone(),
+            chain: Arc::new(node),
             identity: Identity {
-                keys: vec![SecretKey::from_seed(&chain.key)],
-                key_set: KeySet::new([SecretKey::from_seed(&chain.key).public()], 1).unwrap(),
+                keys: vec![SecretKey::from_seed(&key)],
+                key_set: chain.key_set(),
                 pin,
             },
             correspondents: book.clone(),
@@ -225,51 +229,84 @@ impl World {
             }),
             authenticated: Mutex::new(Authenticated::default()),
         });
-        self.publish(chain.id, n, pin, ip.into());
+        self.publish(chain, n);
         self.network.listen(address, Arc::new(Service(gateway.clone())), pin);
         let (stopper, stop) = stop::channel();
         let tasks = vec![
             tokio::spawn(outbound::run(gateway.clone(), stop.clone())),
             tokio::spawn(inbound::run(gateway.clone(), stop)),
         ];
-        Site { gateway, book, address, stopper: Some(stopper), tasks }
+        let network = self.network.clone();
+        Site { gateway, book, chain: chain.id, n, address, network, stopper: Some(stopper), tasks }
+    }
+
+    /// What the operator of this gateway said, before a restart too.
+    fn book(&self, chain: ChainId, n: u8, family: Family) -> Arc<Book> {
+        let mut books = self.books.lock().unwrap();
+        let book = books.entry((chain, n)).or_insert_with(|| {
+            let others = self.chains.keys().filter(|other| **other != chain);
+            let trusted = others.map(|other| (*other, self.anchor(*other, family))).collect();
+            Arc::new(Book { trusted: Mutex::new(trusted), limits: Mutex::default() })
+        });
+        book.clone()
     }
 
     /// Adds a gateway to the chain's records, at priority 10 × n.
-    fn publish(&self, chain: ChainId, n: u8, pin: SpkiPin, ip: IpAddr) {
-        let host = |n: u8| -> HostName { format!("gw{n}.{chain}.test").parse().unwrap() };
-        self.zone.publish_addresses(host(n).as_str(), 300, [ip]);
-        let records = (1..=n).map(|m| {
-            let pin = if m == n { pin } else { SpkiPin([self.chains[&chain].key[0] * 16 + m; 32]) };
-            let mut record = GatewayRecord::new(chain, host(m), pin);
-            record.pri = u16::from(m) * 10;
+    fn publish(&self, chain: &Chain, n: u8) {
+        let id = chain.id;
+        let host = |n: u8| -> HostName { format!("gw{n}.{id}.test").parse().unwrap() };
+        self.zone.publish_addresses(host(n).as_str(), 300, [chain.address(n).ip()]);
+        let mut published = self.published.lock().unwrap();
+        let numbers = published.entry(id).or_default();
+        numbers.insert(n);
+        let records = numbers.iter().map(|n| {
+            let mut record = GatewayRecord::new(id, host(*n), chain.pin(*n));
+            record.pri = u16::from(*n) * 10;
             if let Target::Host { port, .. } = &mut record.target {
                 *port = 7333;
             }
             record
         });
-        self.zone.publish(&format!("_distpos.{chain}.{ROOT}"), 300, records);
+        self.zone.publish(&zone_name(id), 300, records);
     }
 
-    /// The user of `from` sends to the user of `to`, or to somebody else there.
-    pub async fn send(&self, from: &str, to: Address, value: u64, expires: u64) -> MessageId {
+    /// Puts orders of a chain's user into the queue of the chain at once; gives the ids in order.
+    pub async fn order(&self, from: &str, orders: Vec<Order>) -> Vec<MessageId> {
         let chain = &self.chains[&cid(from)];
         let facts = chain.ledger.facts();
         let local = address::local(&chain.user.public());
         let nonce = chain.ledger.account(&local).await.unwrap().unwrap().nonce;
-        let place = transaction::Place { chain: facts.chain, tag: facts.tag, nonce };
-        let order = transaction::SendOrder {
-            to,
-            amount: amount(value),
-            data: b"hello".to_vec(),
-            gas: 0,
-            on_fail: OnFail::Return,
-            expires: UnixSeconds(expires),
+        let signed: Vec<Vec<u8>> = (nonce..)
+            .zip(orders)
+            .map(|(nonce, order)| {
+                let place = transaction::Place { chain: facts.chain, tag: facts.tag, nonce };
+                let order = transaction::SendOrder {
+                    to: order.to,
+                    amount: amount(order.value),
+                    data: order.data,
+                    gas: 0,
+                    on_fail: OnFail::Return,
+                    expires: UnixSeconds(order.expires),
+                };
+                transaction::send(place, order, &chain.user)
+            })
+            .collect();
+        let submitted =
+            signed.iter().map(|signed| chain.ledger.submit(Submission::User(signed.clone())));
+        for submitted in join_all(submitted).await {
+            submitted.unwrap();
+        }
+        let id = |signed: &Vec<u8>| {
+            let id = transaction::transaction_id(signed).unwrap();
+            chain.ledger.included(&id).unwrap().unwrap().message.unwrap()
         };
-        let signed = transaction::send(place, order, &chain.user);
-        let id = transaction::transaction_id(&signed).unwrap();
-        chain.ledger.submit(Submission::User(signed)).await.unwrap();
-        chain.ledger.included(&id).unwrap().unwrap().message.unwrap()
+        signed.iter().map(id).collect()
+    }
+
+    /// The user of `from` sends to the user of `to`, or to somebody else there.
+    pub async fn send(&self, from: &str, to: Address, value: u64, expires: u64) -> MessageId {
+        let order = Order { to, value, data: b"hello".to_vec(), expires };
+        self.order(from, vec![order]).await[0]
     }
 
     pub fn user(&self, chain: &str) -> Address {
@@ -277,10 +314,15 @@ impl World {
         Address::new(chain.id, address::local(&chain.user.public()))
     }
 
+    /// Somebody who has no account there.
     pub fn stranger(&self, chain: &str) -> Address {
-        let local: Local = "77".repeat(32).parse().unwrap();
         let key = SecretKey::from_seed(&[77; 32]).public();
-        let local = if chain.is_empty() { local } else { address::local(&key) };
+        Address::new(cid(chain), address::local(&key))
+    }
+
+    /// A recipient that is no address on any ledger.
+    pub fn nonsense(&self, chain: &str) -> Address {
+        let local: Local = "nobody@nowhere".parse().unwrap();
         Address::new(cid(chain), local)
     }
 
@@ -289,15 +331,59 @@ impl World {
         chain.ledger.balance(&address::local(&chain.user.public())).unwrap().unwrap()
     }
 
+    pub fn now(&self) -> UnixSeconds {
+        (self.clock)().seconds()
+    }
+
+    pub fn slow_nodes(&self, millis: u64) {
+        self.node_delay.store(millis, Ordering::Relaxed);
+    }
+
+    /// Lets virtual time pass.
+    pub async fn pass(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
     /// Waits, in virtual time, until `done`; the log is shown if it never happens.
     pub async fn until(&self, what: &str, limit: Duration, done: impl Fn() -> bool) {
         let start = tokio::time::Instant::now();
+        let step = (limit / 1000).max(Duration::from_millis(50));
         while !done() {
             if start.elapsed() > limit {
-                panic!("not {what} within {limit:?}; what happened:\n{}", self.story().join("\n"));
+                let story = self.story();
+                let from = story.len().saturating_sub(60);
+                panic!("not {what} within {limit:?}; the end:\n{}", story[from..].join("\n"));
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(step).await;
         }
+    }
+
+    /// Waits until no gateway has anything left to do.
+    pub async fn until_empty(&self, limit: Duration, sites: &[&Site]) {
+        let start = tokio::time::Instant::now();
+        let step = (limit / 1000).max(Duration::from_millis(50));
+        while !self.is_empty(sites).await {
+            if start.elapsed() > limit {
+                let queues: Vec<String> = sites.iter().map(|site| site.queue()).collect();
+                let story = self.story();
+                let end = story[story.len().saturating_sub(60)..].join("\n");
+                panic!("still waiting after {limit:?}:\n{}\nthe end:\n{end}", queues.join("\n"));
+            }
+            tokio::time::sleep(step).await;
+        }
+    }
+
+    /// Whether every gateway has read its chain to the end and has nothing in its queues.
+    async fn is_empty(&self, sites: &[&Site]) -> bool {
+        for site in sites {
+            let head = self.chains[&site.chain].ledger.head().await.unwrap().height;
+            let cursor = site.gateway.spool.read(|tx| tx.cursor()).unwrap();
+            if site.waiting() > 0 || cursor.is_none_or(|cursor| cursor.height < head) {
+                return false;
+            }
+        }
+        let open = |chain: &Chain| chain.ledger.pots().unwrap().0 != amount(0);
+        !self.chains.values().any(open)
     }
 
     pub fn story(&self) -> Vec<String> {
@@ -307,35 +393,35 @@ impl World {
     pub fn happened(&self, text: &str) -> usize {
         self.log.lock().unwrap().iter().filter(|line| line.contains(text)).count()
     }
+
+    /// How often one line says all of these.
+    pub fn happened_with(&self, texts: &[&str]) -> usize {
+        let log = self.log.lock().unwrap();
+        log.iter().filter(|line| texts.iter().all(|text| line.contains(text))).count()
+    }
 }
 
-impl Site {
-    /// How many messages wait here, both ways.
-    pub fn waiting(&self) -> usize {
-        let count = |direction| {
-            self.gateway
-                .spool
-                .read(|tx| tx.batches(direction, None, usize::MAX))
-                .map(|batches: Vec<_>| batches.iter().map(|b| b.items.len()).sum::<usize>())
-        };
-        let both: Result<usize, SpoolError> = Direction::BOTH.into_iter().map(count).sum();
-        both.unwrap()
+impl Chain {
+    /// All keys that speak for the chain; one of them suffices.
+    pub fn key_set(&self) -> KeySet {
+        KeySet::new(self.secrets().iter().map(SecretKey::public), 1).unwrap()
     }
 
-    /// Stops the gateway and gives its spool back. The records stay.
-    pub async fn stop(mut self) -> Spool {
-        drop(self.stopper.take());
-        for task in self.tasks.drain(..) {
-            task.await.unwrap();
-        }
-        self.gateway.spool.clone()
+    pub fn secrets(&self) -> Vec<SecretKey> {
+        self.keys.iter().map(SecretKey::from_seed).collect()
     }
 
-    /// Kills it: nothing is finished. The records stay.
-    pub fn kill(self) -> Spool {
-        for task in &self.tasks {
-            task.abort();
-        }
-        self.gateway.spool.clone()
+    /// The pin of gateway `n`'s TLS key.
+    pub fn pin(&self, n: u8) -> SpkiPin {
+        SpkiPin([self.number * 16 + n; 32])
     }
+
+    pub fn address(&self, n: u8) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::new(198, 18, self.number, n), 7333))
+    }
+}
+
+/// Where a chain's gateway records are.
+pub fn zone_name(chain: ChainId) -> String {
+    format!("_distpos.{chain}.{ROOT}")
 }

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use crate::{
@@ -18,17 +21,38 @@ type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 #[derive(Clone, Default)]
 struct Tables([Arc<Rows>; Table::COUNT]);
 
+/// What stands for the disk under a spool in memory: as full as a simulation says.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryDisk(Arc<AtomicBool>);
+
+impl MemoryDisk {
+    /// Whether there is less space than the spool wants to have free.
+    pub fn set_full(&self, full: bool) {
+        self.0.store(full, Ordering::Relaxed);
+    }
+}
+
 #[derive(Default)]
-pub(crate) struct Memory(RwLock<Tables>);
+pub(crate) struct Memory {
+    tables: RwLock<Tables>,
+    disk: MemoryDisk,
+}
+
+impl Memory {
+    /// An engine on this disk.
+    pub(crate) fn on(disk: MemoryDisk) -> Self {
+        Self { tables: RwLock::default(), disk }
+    }
+}
 
 impl Store for Memory {
     fn snapshot(&self) -> Result<Box<dyn Snapshot>, SpoolError> {
         // A commit cannot fail half-way, so what a poisoned lock guards is whole.
-        Ok(Box::new(self.0.read().unwrap_or_else(PoisonError::into_inner).clone()))
+        Ok(Box::new(self.tables.read().unwrap_or_else(PoisonError::into_inner).clone()))
     }
 
     fn commit(&self, changes: &Changes) -> Result<(), SpoolError> {
-        let mut tables = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         for table in Table::ALL {
             let changed = changes.of(table);
             if changed.is_empty() {
@@ -46,7 +70,8 @@ impl Store for Memory {
     }
 
     fn space(&self) -> Result<Option<Space>, SpoolError> {
-        Ok(None)
+        let full = self.disk.0.load(Ordering::Relaxed);
+        Ok(full.then_some(Space { free: 0, total: 1024 * 1024 }))
     }
 }
 

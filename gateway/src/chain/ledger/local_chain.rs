@@ -47,7 +47,6 @@ impl LocalChain for Ledger {
     }
 
     async fn watch(&self, after: Option<Cursor>) -> Result<Watched, ChainError> {
-        let mut heads = self.head.subscribe();
         let from = match after {
             None => 0,
             Some(after) => {
@@ -55,8 +54,14 @@ impl LocalChain for Ledger {
                 after.height.0.saturating_add(1)
             }
         };
-        // The sender lives in `self`, so waiting cannot fail.
-        let _ = heads.wait_for(|head| head.height.0 >= from).await;
+        loop {
+            // Made before looking, so that a block made in between is not missed.
+            let sealed = self.sealed.notified();
+            if self.head.borrow().height.0 >= from {
+                break;
+            }
+            sealed.await;
+        }
         self.blocks_from(from)
     }
 

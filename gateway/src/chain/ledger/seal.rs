@@ -87,6 +87,7 @@ impl Ledger {
         }
         let head = self.commit(draft, before)?;
         self.head.send_replace(head);
+        self.sealed.notify_waiters();
         Ok(())
     }
 
@@ -99,6 +100,7 @@ impl Ledger {
         }
         let head = newest(snapshot)?.head();
         self.head.send_replace(head);
+        self.sealed.notify_waiters();
         Ok(head)
     }
 

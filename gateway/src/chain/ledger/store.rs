@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::ErrorKind,
     path::Path,
     sync::{
@@ -32,6 +32,11 @@ const STATE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("state");
 
 /// The file in the ledger's directory.
 const FILE: &str = "ledger.redb";
+/// A file that is being made: it gets its name when it is whole.
+const FILE_NEW: &str = "ledger.redb.new";
+/// Locked while the file is made. Not the directory itself: the spool may be in the same one, and
+/// holds that.
+const FILE_LOCK: &str = "ledger.lock";
 /// The format this version writes and reads.
 const FORMAT: u64 = 1;
 /// Pages kept in memory, in bytes; redb's default of 1 GiB would be the daemon's whole budget.
@@ -252,14 +257,38 @@ fn open_file(directory: &Path) -> Result<Database, LedgerError> {
         |error: std::io::Error| LedgerError::Disk(format!("{}: {error}", directory.display()));
     fs::create_dir_all(directory).map_err(unusable)?;
     let path = directory.join(FILE);
-    let database = builder().set_check_integrity_on_open(true).create(&path);
-    let database = database.map_err(|error| match error {
+    if !path.try_exists().map_err(unusable)? {
+        create_file(directory, &path)?;
+    }
+    builder().set_check_integrity_on_open(true).open(&path).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => LedgerError::Locked(path.clone()),
         other => engine(other),
+    })
+}
+
+/// Makes an empty file beside its place and moves it there: a process that dies in between leaves
+/// no half-made file, which the database would take for damage for ever after.
+fn create_file(directory: &Path, path: &Path) -> Result<(), LedgerError> {
+    let unusable =
+        |error: std::io::Error| LedgerError::Disk(format!("{}: {error}", directory.display()));
+    // Two that begin at once must not move their files over each other's.
+    let lock = File::create(directory.join(FILE_LOCK)).map_err(unusable)?;
+    lock.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => LedgerError::Locked(path.into()),
+        TryLockError::Error(error) => unusable(error),
     })?;
+    if path.try_exists().map_err(unusable)? {
+        return Ok(());
+    }
+    let new = directory.join(FILE_NEW);
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(unusable(error)),
+        _ => {}
+    }
+    drop(builder().create(&new).map_err(engine)?);
+    fs::rename(&new, path).map_err(unusable)?;
     // The file's own name must survive a power loss, too.
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(unusable)?;
-    Ok(database)
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(unusable)
 }
 
 fn engine(error: impl Into<redb::Error>) -> LedgerError {

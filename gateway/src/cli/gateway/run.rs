@@ -1,5 +1,6 @@
 //! `distpos-gateway run`.
 
+use distpos_spool::SpoolError;
 use tracing_subscriber::EnvFilter;
 
 use super::{Exit, Failure};
@@ -20,7 +21,8 @@ pub(super) fn execute(config: Config) -> Result<Exit, Failure> {
     }
 }
 
-/// What the service manager should make of it: 78 is not worth a restart, 75 is.
+/// What the service manager should make of it: 78 is not worth a restart (the operator has to act
+/// first), 75 is (a disk that was full, another process that is still stopping).
 fn exit_of(error: &anyhow::Error) -> Exit {
     use crate::{
         chain::{ChainError, ledger::LedgerError},
@@ -31,10 +33,18 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             return Some(if error.is_temporary() { Exit::Temporary } else { Exit::Configuration });
         }
         let ledger = cause.downcast_ref::<LedgerError>().is_some_and(|error| {
-            use LedgerError::{Authority, Genesis, NoAuthority, OtherGenesis};
-            matches!(error, Authority(_) | Genesis(_) | NoAuthority | OtherGenesis { .. })
+            use LedgerError::{
+                Authority, Corrupt, Engine, Format, Genesis, NoAuthority, OtherGenesis,
+            };
+            let configured = matches!(error, Authority(_) | Genesis(_) | NoAuthority);
+            let held = matches!(error, OtherGenesis { .. } | Format { .. } | Corrupt { .. });
+            configured || held || matches!(error, Engine(_))
+        });
+        let spool = cause.downcast_ref::<SpoolError>().is_some_and(|error| {
+            matches!(error, SpoolError::Newer { .. } | SpoolError::Corrupt { .. })
         });
         let configuration = ledger
+            || spool
             || cause.is::<ConfigError>()
             || cause.is::<TrustError>()
             || cause.is::<distpos_certs::SecretError>()

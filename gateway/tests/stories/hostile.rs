@@ -26,9 +26,7 @@ use distpos_proto::{
 use distpos_spool::{Direction, SpoolError, State};
 use rand::SeedableRng;
 
-mod support;
-
-use support::world::{START, World, amount, cid};
+use crate::support::world::{START, World, amount, cid};
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_a_sibling_has_ended_meanwhile_does_not_spoil_the_others() {
@@ -131,7 +129,7 @@ async fn nothing_stays_reserved_when_a_sibling_delivers_between_simulation_and_d
         Duration::ZERO,
         Arc::default(),
     );
-    let key = || SecretKey::from_seed(&world.chains[&cid("b1c2")].key);
+    let key = || SecretKey::from_seed(&world.chains[&cid("b1c2")].keys[0]);
     let set = KeySet::new([key().public()], 1).unwrap();
     let slow = rebuilt(second, Arc::new(chain), key(), set);
     let spool = slow.spool.clone();
@@ -152,7 +150,7 @@ async fn nothing_stays_reserved_when_a_sibling_delivers_between_simulation_and_d
     let closed = format!("closed id={id}");
     world.until("closed", Duration::from_secs(60), || world.happened(&closed) == 1).await;
     tokio::time::sleep(Duration::from_secs(600)).await;
-    let asset = support::world::ASSET.parse().unwrap();
+    let asset = crate::support::world::ASSET.parse().unwrap();
     let book = spool.read(|tx| tx.book(cid("e2e4"), &asset)).unwrap();
     assert_eq!(book.received, amount(100));
     assert_eq!(book.pending_in, Amount::ZERO, "reserved for ever");
@@ -160,7 +158,7 @@ async fn nothing_stays_reserved_when_a_sibling_delivers_between_simulation_and_d
 
 /// The same gateway with another node or other keys, not running.
 fn rebuilt(
-    site: support::world::Site,
+    site: crate::support::site::Site,
     chain: Arc<dyn LocalChain>,
     key: SecretKey,
     key_set: KeySet,
@@ -187,7 +185,7 @@ async fn a_delivery_under_way_is_not_submitted_a_second_time() {
     let count = Arc::new(Mutex::new(0));
     let ledger = world.chains[&cid("b1c2")].ledger.clone();
     let chain = Slow(ledger, Duration::ZERO, Duration::from_secs(150), count.clone());
-    let key = || SecretKey::from_seed(&world.chains[&cid("b1c2")].key);
+    let key = || SecretKey::from_seed(&world.chains[&cid("b1c2")].keys[0]);
     let set = KeySet::new([key().public()], 1).unwrap();
     let address = b.address;
     let pin = b.gateway.identity.pin;
@@ -225,7 +223,7 @@ async fn a_gateway_that_joins_after_the_key_set_changed_does_not_contradict_its_
     world.send("e2e4", world.user("b1c2"), 1, 0).await;
     world.until("queued", Duration::from_secs(9), || a.waiting() == 1).await;
     let ledger = world.chains[&cid("e2e4")].ledger.clone();
-    let one = || SecretKey::from_seed(&world.chains[&cid("e2e4")].key);
+    let one = || SecretKey::from_seed(&world.chains[&cid("e2e4")].keys[0]);
     let two = || SecretKey::from_seed(&[77; 32]);
     let set = || KeySet::new([one().public(), two().public()], 1).unwrap();
     let old = rebuilt(a, ledger.clone(), one(), set());

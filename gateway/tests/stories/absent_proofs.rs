@@ -27,9 +27,10 @@ use distpos_proto::{
 use distpos_spool::{Direction, NewBatch, SpoolError, State, Tx};
 use rand::SeedableRng;
 
-mod support;
-
-use support::world::{Site, World, cid};
+use crate::support::{
+    site::Site,
+    world::{World, cid},
+};
 
 /// A chain on which one message can be proven to nobody.
 struct Picky(Arc<Ledger>, MessageId);
@@ -65,7 +66,7 @@ impl LocalChain for Picky {
 fn fronting(world: &World, site: Site, chain: Arc<dyn LocalChain>) -> Gateway {
     let parts = site.gateway.clone();
     let spool = site.kill();
-    let key = SecretKey::from_seed(&world.chains[&cid("e2e4")].key);
+    let key = SecretKey::from_seed(&world.chains[&cid("e2e4")].keys[0]);
     let key_set = KeySet::new([key.public()], 1).unwrap();
     Gateway {
         clock: parts.clock.clone(),

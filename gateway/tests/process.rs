@@ -1,0 +1,27 @@
+//! Stories with real processes: `distpos-gateway run` from configuration files, on embedded
+//! ledgers, over real sockets and TLS, with a name server in this process. Nothing is installed.
+#![allow(clippy::unwrap_used, reason = "helpers of tests stop where they fail")]
+
+#[path = "process/world.rs"]
+mod world;
+
+#[path = "process/http.rs"]
+mod http;
+
+#[path = "process/proxy.rs"]
+mod proxy;
+
+#[path = "process/crash.rs"]
+mod crash;
+
+#[path = "process/disk.rs"]
+mod disk;
+
+#[path = "process/refuse.rs"]
+mod refuse;
+
+#[path = "process/send.rs"]
+mod send;
+
+#[path = "process/stop.rs"]
+mod stop;

@@ -1,0 +1,29 @@
+//! Stories over a simulated world: what users, operators and thieves would see. One theme a module.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as the tests do")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod two_chains;
+
+// Wrong input: refused, and nothing lost.
+mod absent_proofs;
+mod hostile;
+mod wrong_messages;
+mod wrong_proofs;
+mod wrong_receipts;
+mod wrong_requests;
+
+// How messages end.
+mod expiry;
+mod routes;
+mod value;
+
+// What breaks, and comes back.
+mod chaos;
+mod crowds;
+mod faults;
+mod kills;
+mod seeds;
+mod siblings;

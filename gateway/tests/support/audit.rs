@@ -1,0 +1,105 @@
+//! What the chains themselves say at the end of a story: every message ended once on each side, in
+//! the same way, and nothing was made or lost.
+
+use std::collections::BTreeMap;
+
+use distpos_gateway::chain::{ChainEvent, Cursor, LocalChain};
+use distpos_proto::{chain::ChainId, message::Message, message::MessageId};
+
+use super::{
+    site::Site,
+    world::{FLOAT, FUNDS, World, amount},
+};
+
+/// How the messages of a story ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    pub delivered: usize,
+    pub refunded: usize,
+    /// Refunded without a receipt, as their chain does not exist.
+    pub unroutable: usize,
+}
+
+/// What a chain's final blocks say.
+#[derive(Debug, Default)]
+pub struct Record {
+    pub sent: Vec<Message>,
+    /// `delivered`, `voided`, `closed`, `refunded`, each time it was said.
+    pub ends: BTreeMap<MessageId, Vec<&'static str>>,
+}
+
+impl World {
+    /// Everything that a chain's blocks hold for gateways, from genesis on.
+    pub async fn record(&self, chain: ChainId) -> Record {
+        let (ledger, mut record) = (&self.chains[&chain].ledger, Record::default());
+        let head = ledger.head().await.unwrap().height;
+        let mut cursor: Option<Cursor> = None;
+        while cursor.is_none_or(|cursor| cursor.height < head) {
+            let watched = ledger.watch(cursor).await.unwrap();
+            cursor = Some(watched.cursor);
+            for block in watched.blocks {
+                record.sent.extend(block.outgoing);
+                for event in block.events {
+                    let (id, word) = match event {
+                        ChainEvent::Delivered { id, .. } => (id, "delivered"),
+                        ChainEvent::Voided { id, .. } => (id, "voided"),
+                        ChainEvent::Closed { id, .. } => (id, "closed"),
+                        ChainEvent::Refunded { id } => (id, "refunded"),
+                    };
+                    record.ends.entry(id).or_default().push(word);
+                }
+            }
+        }
+        record
+    }
+
+    /// Checks that everything has ended and adds up, and tells how.
+    pub async fn audit(&self, sites: &[&Site]) -> Tally {
+        let mut records = BTreeMap::new();
+        for (id, chain) in &self.chains {
+            assert_eq!(chain.ledger.total().unwrap(), amount(FUNDS + FLOAT), "supply of {id}");
+            assert_eq!(chain.ledger.pots().unwrap().0, amount(0), "escrow of {id} is not empty");
+            records.insert(*id, self.record(*id).await);
+        }
+        let mut tally = Tally::default();
+        for record in records.values() {
+            for message in &record.sent {
+                let (id, to) = (message.id(), message.fields().destination);
+                let here = record.ends.get(&id).cloned().unwrap_or_default();
+                let there = records.get(&to).and_then(|there| there.ends.get(&id));
+                match (here.as_slice(), there.map_or(&[][..], Vec::as_slice)) {
+                    (["closed"], ["delivered"]) => tally.delivered += 1,
+                    (["refunded"], ["voided"]) => tally.refunded += 1,
+                    (["refunded"], []) => tally.unroutable += 1,
+                    (here, there) => panic!(
+                        "{id} ended {here:?} at its source, {there:?} at its destination:\n{}",
+                        self.story().join("\n")
+                    ),
+                }
+            }
+        }
+        for site in sites {
+            let chain = site.chain;
+            assert_eq!(site.waiting(), 0, "queue of {chain}: {}", site.queue());
+            for (peer, asset, book) in site.gateway.spool.read(|tx| tx.books()).unwrap() {
+                let who = format!("{chain}/{} with {peer} in {asset}", site.n);
+                assert_eq!(book.pending_in, amount(0), "reserve of {who}");
+                let moved = |from: ChainId, to: ChainId, word: &str| {
+                    let at = if word == "delivered" { to } else { from };
+                    records.get(&from).map_or(amount(0), |record| {
+                        let ended = |id| records[&at].ends.get(&id).is_some_and(|e| e == &[word]);
+                        let fields = record.sent.iter().filter(|m| m.fields().destination == to);
+                        let values = fields.filter(|m| ended(m.id())).filter_map(|m| {
+                            let value = m.fields().value.as_ref()?;
+                            (value.asset == asset).then_some(value.amount)
+                        });
+                        values.fold(amount(0), |sum, value| sum.checked_add(value).unwrap())
+                    })
+                };
+                assert_eq!(book.received, moved(peer, chain, "delivered"), "received by {who}");
+                assert_eq!(book.sent, moved(chain, peer, "closed"), "sent by {who}");
+            }
+        }
+        tally
+    }
+}
