@@ -156,7 +156,7 @@ impl Daemon {
             inbound::run(gateway, stopped).await;
             Ok(())
         });
-        let (service, stopped) = (Arc::new(Service(self.gateway.clone())), stop.receiver());
+        let (service, stopped) = (Arc::new(Service::new(self.gateway.clone())), stop.receiver());
         self.tasks.spawn(async move {
             let limits = ServerLimits::default();
             server::serve(peers, &tls, service, limits, stopped).await.context("peers' listener")

@@ -15,6 +15,7 @@ use distpos_proto::{
     },
 };
 use distpos_spool::{Direction, SpoolError};
+use tokio::sync::Semaphore;
 
 use crate::{
     event::Event,
@@ -27,13 +28,28 @@ use crate::{
 /// Most headers given in one answer; each is read with its block's leaves.
 const HEADERS_GIVEN_MAX: usize = 64;
 
+/// Most look-ups at a time on behalf of peers that name a chain the operator never named: whoever has
+/// any key at all can ask, and must not make this gateway flood the name servers.
+const STRANGERS_MAX: usize = 16;
+
 /// The peers' side of a gateway.
-pub struct Service(pub Arc<Gateway>);
+pub struct Service {
+    gateway: Arc<Gateway>,
+    strangers: Semaphore,
+}
+
+impl Service {
+    /// Answers for this gateway.
+    #[must_use]
+    pub fn new(gateway: Arc<Gateway>) -> Self {
+        Self { gateway, strangers: Semaphore::new(STRANGERS_MAX) }
+    }
+}
 
 #[async_trait]
 impl PeerService for Service {
     async fn authorise(&self, caller: &Caller) -> Result<(), Reply> {
-        let own = self.0.facts().chain;
+        let own = self.gateway.facts().chain;
         if caller.destination != own {
             let text = format!("request is for {}, this is {own}", caller.destination);
             return Err(Reply::new(Code::POLICY, text));
@@ -41,7 +57,13 @@ impl PeerService for Service {
         if caller.source == own {
             return Err(Reply::new(Code::POLICY, "request speaks for this gateway's own chain"));
         }
-        let route = self.0.resolver.route(caller.source).await.map_err(|error| {
+        let _permit = if self.gateway.correspondents.is_named(caller.source) {
+            None
+        } else {
+            let busy = || Reply::new(Code::RATE_LIMIT, "too many unknown chains ask at once");
+            Some(self.strangers.try_acquire().map_err(|_| busy().retry_after(10))?)
+        };
+        let route = self.gateway.resolver.route(caller.source).await.map_err(|error| {
             let text = format!("{}: {error}", caller.source);
             Reply::new(Code::DNS, text).retry_after(30)
         })?;
@@ -50,7 +72,7 @@ impl PeerService for Service {
         }
         // It may have been published a moment ago: our view of DNS is as old as its TTL allows.
         let text = format!("key {} is not in the records of chain {}", caller.pin, caller.source);
-        let old = route.expires.since(self.0.now()).as_secs().clamp(5, 300);
+        let old = route.expires.since(self.gateway.now()).as_secs().clamp(5, 300);
         let seconds = u32::try_from(old).unwrap_or(300);
         Err(Reply::new(Code::KEY_NOT_FOUND, text).retry_after(seconds))
     }
@@ -66,7 +88,7 @@ impl PeerService for Service {
 
 impl Service {
     async fn respond(&self, caller: &Caller, request: Request<IncomingBatch>) -> Response {
-        let gateway = &self.0;
+        let gateway = &self.gateway;
         match request {
             Request::Hello => self.hello().await,
             Request::Messages(batches) => accept::messages(gateway, caller.source, batches).await,
@@ -87,8 +109,8 @@ impl Service {
     }
 
     async fn hello(&self) -> Response {
-        let facts = self.0.facts();
-        match self.0.chain.head().await {
+        let facts = self.gateway.facts();
+        match self.gateway.chain.head().await {
             Ok(head) => Response::Hello(Hello {
                 chain: facts.chain,
                 tag: facts.tag,
@@ -99,16 +121,16 @@ impl Service {
                 head,
             }),
             Err(error) => {
-                self.0.emit(Event::Alert { what: format!("chain: {error}") });
+                self.gateway.emit(Event::Alert { what: format!("chain: {error}") });
                 Response::Refused(Reply::new(Code::NOT_NOW, "the node does not answer"))
             }
         }
     }
 
     fn headers(&self, from: Height, to: Height) -> Response {
-        match self.0.spool.read(|tx| tx.own_headers(from, to, HEADERS_GIVEN_MAX)) {
+        match self.gateway.spool.read(|tx| tx.own_headers(from, to, HEADERS_GIVEN_MAX)) {
             Ok(headers) => {
-                let keys = &self.0.identity.keys;
+                let keys = &self.gateway.identity.keys;
                 Response::Headers(headers.iter().map(|header| header.sign(keys)).collect())
             }
             Err(error) => self.failed(&error),
@@ -116,7 +138,7 @@ impl Service {
     }
 
     fn status(&self, asker: ChainId, ids: &[MessageId]) -> Response {
-        let gateway = &self.0;
+        let gateway = &self.gateway;
         let Some(key) = gateway.identity.keys.first() else {
             return Response::Refused(Reply::new(Code::NOT_NOW, "no chain key here"));
         };
@@ -146,7 +168,7 @@ impl Service {
 
     /// The peer is told little; the log has the rest.
     fn failed(&self, error: &SpoolError) -> Response {
-        self.0.emit(Event::Alert { what: format!("spool: {error}") });
+        self.gateway.emit(Event::Alert { what: format!("spool: {error}") });
         Response::Refused(Reply::new(Code::SPOOL_FULL, "not now").retry_after(60))
     }
 }

@@ -17,6 +17,9 @@ mod crash;
 #[path = "process/disk.rs"]
 mod disk;
 
+#[path = "process/pin.rs"]
+mod pin;
+
 #[path = "process/refuse.rs"]
 mod refuse;
 

@@ -74,11 +74,16 @@ pub async fn decide(
         .transact(move |tx| {
             let mut decided = Decided::default();
             for (id, proven, simulation) in asked {
+                // In the guard, though perhaps not finally: what is reserved stays so until it is. Or
+                // ended by a sibling gateway while the chain was asked.
+                let ended = tx.ended(Direction::Inbound, &id)?.is_some();
+                if simulation == Simulation::Ended && !ended {
+                    decided.ended.push(id);
+                    continue;
+                }
                 // Decided once already, before a restart or a repeat: judge without its own share.
                 release(tx, id)?;
-                // In the guard, or ended by a sibling gateway while the chain was asked.
-                let ended = tx.ended(Direction::Inbound, &id)?.is_some();
-                if simulation == Simulation::Ended || ended {
+                if ended {
                     decided.ended.push(id);
                     continue;
                 }

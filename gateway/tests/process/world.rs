@@ -30,7 +30,7 @@ use distpos_proto::{
     amount::Amount,
     key::SecretKey,
     message::{MessageId, OnFail},
-    record::{GatewayRecord, HostName, Target},
+    record::{GatewayRecord, HostName, KeyRecord, Target},
     time::UnixSeconds,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -89,6 +89,14 @@ impl World {
             let mut record = GatewayRecord::new(chain, host.clone(), pin);
             record.target = Target::Host { host, port: gateway.published.port(), pins: vec![pin] };
             zone.text(&format!("_distpos.{chain}.{ROOT}"), &record.to_string()).unwrap();
+            let key = KeyRecord::new(chain, Some(gateway.village.identity.chain_key));
+            zone.text(&format!("k1._key._distpos.{chain}.{ROOT}"), &key.to_string()).unwrap();
+            let tag = gateway.village.tag;
+            let policy = format!(
+                "v=DPOSPOL1; c={chain}; id=1; mode=enforce; ma=604800; proof=ledger; gen={tag}; \
+                 conf=0; sel=k1; th=1"
+            );
+            zone.text(&format!("_policy._distpos.{chain}.{ROOT}"), &policy).unwrap();
         }
         let sockets = self.sockets.take().unwrap();
         let _in_runtime = self.runtime.enter();

@@ -190,7 +190,11 @@ async fn a_delivery_under_way_is_not_submitted_a_second_time() {
     let address = b.address;
     let pin = b.gateway.identity.pin;
     let slow = rebuilt(b, Arc::new(chain), key(), set);
-    world.network.listen(address, Arc::new(distpos_gateway::service::Service(slow.clone())), pin);
+    world.network.listen(
+        address,
+        Arc::new(distpos_gateway::service::Service::new(slow.clone())),
+        pin,
+    );
     let (_stopper, stop) = stop::channel();
     tokio::spawn(outbound::run(slow.clone(), stop.clone()));
     tokio::spawn(inbound::run(slow.clone(), stop));

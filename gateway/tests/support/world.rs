@@ -230,7 +230,7 @@ impl World {
             authenticated: Mutex::new(Authenticated::default()),
         });
         self.publish(chain, n);
-        self.network.listen(address, Arc::new(Service(gateway.clone())), pin);
+        self.network.listen(address, Arc::new(Service::new(gateway.clone())), pin);
         let (stopper, stop) = stop::channel();
         let tasks = vec![
             tokio::spawn(outbound::run(gateway.clone(), stop.clone())),
