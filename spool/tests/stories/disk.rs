@@ -69,7 +69,7 @@ fn filled() -> tempfile::TempDir {
         tx.put(batch(Inbound, "b2", 1, 1..=3, 100), UnixMillis(0))?;
         tx.set_ended(Inbound, &message("b2", "a1", 9, 0).id(), &end)?;
         tx.put_own_header(&header, &[])?;
-        tx.put_known(chain("b2"), Height(1), HeaderHash([1; 32]), HeaderHash([0; 32]))?;
+        tx.put_known(chain("b2"), Height(1), HeaderHash([1; 32]), HeaderHash([2; 32]))?;
         tx.set_frozen(chain("b2"), b"why")?;
         tx.put_book(chain("b2"), &"a1/coin".parse().unwrap(), &Book::default());
         tx.set_seen(chain("b2"), UnixMillis(1))?;

@@ -97,15 +97,15 @@ fn a_foreign_header_is_known_by_height_and_by_predecessor_and_the_first_stands()
                 tx.put_known(chain_id, Height(height), hash(this), hash(previous))
             })
         };
-        put("b2", 5, 1, 0).unwrap();
-        put("b2", 5, 1, 0).unwrap();
-        put("c3", 5, 2, 0).unwrap();
+        put("b2", 5, 1, 8).unwrap();
+        put("b2", 5, 1, 8).unwrap();
+        put("c3", 5, 2, 8).unwrap();
         let known = |chain_id, height, previous| {
             read(&spool, |tx| tx.known(chain(chain_id), Height(height), hash(previous))).unwrap()
         };
         let at = |byte| Some(hash(byte));
-        assert_eq!(known("b2", 5, 0), Known { at_height: at(1), after_previous: at(1) });
-        assert_eq!(known("b2", 6, 0), Known { at_height: None, after_previous: at(1) });
+        assert_eq!(known("b2", 5, 8), Known { at_height: at(1), after_previous: at(1) });
+        assert_eq!(known("b2", 6, 8), Known { at_height: None, after_previous: at(1) });
         assert_eq!(known("b2", 6, 1), Known::default());
         assert_eq!(known("c3", 5, 9), Known { at_height: at(2), after_previous: None });
         let height = Height(5);
@@ -113,7 +113,11 @@ fn a_foreign_header_is_known_by_height_and_by_predecessor_and_the_first_stands()
         assert_eq!(put("b2", 5, 3, 4), Err(fork));
         let height = Height(6);
         let fork = SpoolError::Equivocation { height, held: hash(1), offered: hash(3) };
-        assert_eq!(put("b2", 6, 3, 0), Err(fork));
+        assert_eq!(put("b2", 6, 3, 8), Err(fork));
+        // Gateways begin to attest at different blocks: two first headers contradict nothing.
+        put("d4", 5, 1, 0).unwrap();
+        put("d4", 6, 2, 0).unwrap();
+        assert_eq!(known("d4", 7, 0), Known::default());
     }
 }
 
