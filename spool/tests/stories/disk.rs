@@ -182,7 +182,7 @@ fn look_at_everything(tx: &Tx<'_>) -> Result<(), SpoolError> {
     tx.count(Inbound)?;
     tx.ended(Inbound, &message("b2", "a1", 9, 0).id())?;
     tx.last_own_header()?;
-    tx.known(chain("b2"), Height(1), HeaderHash([0; 32]))?;
+    tx.known(chain("b2"), Height(1), HeaderHash([2; 32]))?;
     tx.frozen_chains()?;
     tx.books()?;
     tx.seen(chain("b2"))?;
