@@ -139,11 +139,13 @@ fn due(
             }
         }
         waiting.sort_unstable();
-        // One of each lane, the one that is due longest. What only concerns the own chain always
-        // finds a place: foreign gateways that are slow must not hold it up.
-        let (mut taken, mut places) = (busy.clone(), JOBS_MAX.saturating_sub(busy.len()));
+        // One of each lane, the one that is due longest. What only concerns the own chain, or a
+        // chain that the operator named, always finds a place: strangers that are slow must not
+        // hold it up, and how many are named is the operator's choice.
+        let foreign = busy.iter().filter(|(lane, _)| *lane != Lane::Settle).count();
+        let (mut taken, mut places) = (busy.clone(), JOBS_MAX.saturating_sub(foreign));
         waiting.retain(|(_, group)| {
-            let own = lane(*group).0 == Lane::Settle;
+            let own = lane(*group).0 == Lane::Settle || gateway.correspondents.is_named(group.1);
             if !taken.insert(lane(*group)) || (!own && places == 0) {
                 return false;
             }

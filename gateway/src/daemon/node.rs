@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use alloy_primitives::Address;
 use anyhow::Context;
 use distpos_certs::Identity;
-use distpos_proto::chain::{ChainId, Height};
+use distpos_proto::chain::{ChainId, GenesisTag, Height};
 use tokio::time::sleep;
 
 use crate::{
@@ -70,14 +70,20 @@ fn open_ledger(
 /// holds for the gateway and the chain, so that they never disagree.
 async fn register(config: &Config, ledger: &Ledger) -> anyhow::Result<()> {
     let trust = Trust::load(&Trust::directory_in(&config.spool.directory))?;
-    let anchors: BTreeMap<ChainId, _> = trust.anchors(config);
-    for (chain, trusted) in anchors {
+    let mut tags: BTreeMap<ChainId, GenesisTag> =
+        trust.anchors(config).into_iter().map(|(chain, trusted)| (chain, trusted.tag)).collect();
+    // A peer with limits that is not anchored yet may be pinned while the gateway runs: what the
+    // gateway then lets in, the ledger must not refuse.
+    for chain in config.peers.keys() {
+        tags.entry(*chain).or_insert(GenesisTag::UNSET);
+    }
+    for (chain, tag) in tags {
         let limits = config.peers.get(&chain).map(crate::config::Peer::limits).unwrap_or_default();
         let asset = match limits.asset {
             Some(asset) => asset,
             None => format!("{}/coin", config.chain.id).parse()?,
         };
-        ledger.register(chain, trusted.tag, asset, limits.value_max).await?;
+        ledger.register(chain, tag, asset, limits.value_max).await?;
     }
     Ok(())
 }

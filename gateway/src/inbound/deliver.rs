@@ -24,6 +24,8 @@ use crate::{
 pub const UNPROVEN_FOR_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How often the proof is asked for at the pace of blocks, before the pace slackens.
 const NOT_READY_ATTEMPTS: u32 = 150;
+/// After about a day at one question a minute, hourly.
+const SLOW_ATTEMPTS: u32 = NOT_READY_ATTEMPTS + 24 * 60;
 /// The states in which an inbound message waits for proof or for the chain.
 const OPEN: [State; 3] = [State::Claimed, State::Delivering, State::Voiding];
 
@@ -241,7 +243,10 @@ fn let_go(tx: &mut Tx<'_>, ids: &[MessageId], now: UnixMillis) -> Result<usize, 
 /// A proof that is long in coming is asked for less often: the block may never be final.
 fn pace(cause: Cause, attempts: u32) -> Cause {
     match cause {
-        Cause::NotReady { .. } if attempts > NOT_READY_ATTEMPTS => Cause::Hint,
+        Cause::NotReady { .. } if attempts > SLOW_ATTEMPTS => Cause::Hint,
+        Cause::NotReady { .. } if attempts > NOT_READY_ATTEMPTS => {
+            Cause::Temporary { retry_after: Some(60) }
+        }
         other => other,
     }
 }

@@ -25,6 +25,9 @@ use crate::{
     },
 };
 
+/// Up to so many seconds a source's `retry_after` means "a block or two".
+const BLOCK_SECONDS: u32 = 5;
+
 /// Proven messages out of a claim, by id; ids that could not be proven yet are missing.
 ///
 /// # Errors
@@ -74,7 +77,14 @@ pub async fn fetch(
             break;
         }
         if let Some((_, reply)) = absent.into_iter().next() {
-            last = PutOff { cause: Cause::NotReady { block_time: None }, reply: temporary(&reply) };
+            // A block's time, unless the source knows better.
+            let cause = match reply.retry_after {
+                Some(seconds) if seconds > BLOCK_SECONDS => {
+                    Cause::Temporary { retry_after: Some(seconds) }
+                }
+                Some(_) | None => Cause::NotReady { block_time: None },
+            };
+            last = PutOff { cause, reply: temporary(&reply) };
             told = true;
         }
     }

@@ -12,7 +12,7 @@ use distpos_proto::{
     stage::{Admitted, Proven, Refused},
     time::{UnixMillis, UnixSeconds},
 };
-use distpos_spool::{Direction, SpoolError, State, Tx};
+use distpos_spool::{Batch, Direction, SpoolError, State, Tx};
 
 use crate::{
     chain::{ChainError, Simulation},
@@ -20,7 +20,7 @@ use crate::{
     gateway::Gateway,
     inbound::deliver::{PutOff, Stopped, waiting},
     outbound::watch::release,
-    transition::shift,
+    transition::{Move, shift},
 };
 
 /// What is to become of proven messages.
@@ -178,6 +178,11 @@ fn mark(
     jitter: u64,
 ) -> Result<(), SpoolError> {
     let from = [State::Claimed, State::Delivering, State::Voiding];
-    shift(tx, Direction::Inbound, ids, &from, waiting(state, now, jitter), now)?;
+    let decided = |held: &Batch| Move {
+        // The round counts when it is submitted or put off.
+        attempts: if held.state == state { held.attempts } else { 0 },
+        ..waiting(state, now, jitter)(held)
+    };
+    shift(tx, Direction::Inbound, ids, &from, decided, now)?;
     Ok(())
 }

@@ -26,6 +26,10 @@ use crate::{
 /// [`SpoolError`] if what came of it cannot be noted.
 pub async fn send(gateway: &Gateway, peer: ChainId, batches: Vec<Batch>) -> Result<(), SpoolError> {
     warn_of_expired(gateway, peer, &batches);
+    if gateway.spool.read(|tx| tx.frozen(peer))?.is_some() {
+        let reply = Reply::new(Code::NOT_NOW, format!("{peer} is frozen after a conflict"));
+        return defer(gateway, peer, ids(&batches), Cause::Hint, reply).await;
+    }
     match contact::route(gateway, peer).await {
         Ok(route) => offer(gateway, &route, &batches).await,
         Err(reply) if bounce::is_permanent(&reply) => {

@@ -3,14 +3,14 @@
 use distpos_proto::{
     code::{Code, Reply},
     message::MessageId,
-    receipt::{Ending, EndingKind, Outcome, SignedReceipt, VerifiedReceipt},
+    receipt::{Ending, EndingKind, Outcome, Receipt, SignedReceipt, VerifiedReceipt},
     retry::Cause,
     time::UnixMillis,
 };
 use distpos_spool::{Batch, Direction, End, SpoolError, State, Tx};
 
 use crate::{
-    chain::Submission,
+    chain::{Submission, Submitted},
     event::Event,
     gateway::Gateway,
     transition::{Later, shift, to},
@@ -24,10 +24,12 @@ enum Taken {
     Again,
     /// No such message is waiting here.
     Unknown,
-    /// The outbox has done the opposite already, on no receipt.
+    /// The destination is frozen.
+    Frozen,
+    /// The outbox has done the opposite already, on no receipt that is known here.
     TooLate,
     /// Another end was accepted before: evidence against the signers.
-    Contradicts(Outcome),
+    Contradicts(String),
 }
 
 /// Takes signed receipts; one reply each. They are acknowledged when they are on disk, all in one
@@ -72,6 +74,12 @@ fn judge(gateway: &Gateway, signed: SignedReceipt) -> Result<VerifiedReceipt, Re
     signed.verify(&trusted.keys).map_err(|error| Reply::new(Code::SIGNATURE, error.to_string()))
 }
 
+/// Whose signatures contradicted each other is not believed about other messages either, until an
+/// operator has looked. What was kept before may be told again.
+fn is_frozen(tx: &Tx<'_>, receipt: &Receipt) -> Result<bool, SpoolError> {
+    Ok(tx.frozen(receipt.destination)?.is_some())
+}
+
 fn answer(gateway: &Gateway, verified: &VerifiedReceipt, taken: Taken) -> Reply {
     let receipt = verified.receipt();
     let (id, outcome) = (receipt.id, receipt.outcome.clone());
@@ -86,12 +94,16 @@ fn answer(gateway: &Gateway, verified: &VerifiedReceipt, taken: Taken) -> Reply 
             Reply::new(Code::DELIVERED, "receipt noted, the message was refunded before")
         }
         Taken::Again => Reply::new(Code::DELIVERED, "receipt known"),
+        Taken::Frozen => {
+            let text = format!("{} is frozen after conflicting evidence", receipt.destination);
+            Reply::new(Code::NOT_NOW, text).retry_after(3600)
+        }
         // A sibling gateway may have it, or our view of the chain is behind.
         Taken::Unknown => {
             Reply::new(Code::NOT_NOW, "no such message is waiting here").retry_after(60)
         }
         Taken::Contradicts(held) => {
-            let what = format!("two outcomes for {id}: {held:?} and {outcome:?}");
+            let what = format!("two outcomes for {id}: {held} and {outcome:?}");
             gateway.emit(Event::Conflict { chain: receipt.destination, what });
             Reply::new(Code::CONFLICT, "another outcome was signed before")
         }
@@ -104,9 +116,18 @@ fn keep(tx: &mut Tx<'_>, verified: &VerifiedReceipt, now: UnixMillis) -> Result<
     let known = tx.ended(Direction::Outbound, &receipt.id)?;
     if let Some(end) = &known {
         let contradicts = end.settled.is_some_and(|settled| settled != verified.ending().kind());
-        if contradicts && end.outcome.is_none() {
-            // Refunded as unroutable, and delivered all the same: no debt, but somebody must look.
-            return Ok(Taken::TooLate);
+        match end.settled {
+            // Refunded, perhaps as unroutable, and delivered all the same: no debt, but somebody
+            // must look.
+            Some(EndingKind::Refund) if contradicts && end.outcome.is_none() => {
+                return Ok(Taken::TooLate);
+            }
+            // Only a receipt closes, be it one that a sibling gateway got: these are two outcomes.
+            Some(EndingKind::Close) if contradicts && end.outcome.is_none() => {
+                tx.set_frozen(receipt.destination, &receipt.bytes())?;
+                return Ok(Taken::Contradicts("closed on a delivered receipt".to_owned()));
+            }
+            Some(_) | None => {}
         }
         if end.peer != receipt.destination {
             return Ok(Taken::Unknown);
@@ -116,8 +137,11 @@ fn keep(tx: &mut Tx<'_>, verified: &VerifiedReceipt, now: UnixMillis) -> Result<
                 return Ok(Taken::Again);
             }
             tx.set_frozen(receipt.destination, &receipt.bytes())?;
-            return Ok(Taken::Contradicts(held.clone()));
+            return Ok(Taken::Contradicts(format!("{held:?}")));
         }
+    }
+    if is_frozen(tx, receipt)? {
+        return Ok(Taken::Frozen);
     }
     let place = tx.find(Direction::Outbound, &receipt.id)?;
     let batch = match place {
@@ -170,9 +194,13 @@ pub async fn end(gateway: &Gateway, state: State, batches: Vec<Batch>) -> Result
     gateway.spool.healthy()?;
     let (cause, reply) = match gateway.chain.submit(Submission::End(endings)).await {
         Ok(submitted) => {
-            let transaction = submitted.transaction;
+            let Submitted { transaction, refused } = submitted;
             gateway.emit(Event::Submitted { what: "end", transaction, ids: ids.clone() });
-            (Cause::Accepted, None)
+            for (id, reply) in &refused {
+                let what = format!("the outbox does not end message {id}: {reply}");
+                gateway.emit(Event::Alert { what });
+            }
+            (Cause::Accepted, refused.into_iter().next().map(|(_, reply)| reply))
         }
         Err(error) => {
             gateway.emit(Event::Alert { what: format!("chain: {error}") });

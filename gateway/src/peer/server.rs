@@ -76,8 +76,8 @@ impl Default for ServerLimits {
             connection_bytes_max: 8 * BODY_BYTES_MAX,
             total_bytes_max: 16 * BODY_BYTES_MAX,
             answers_per_connection_max: 2,
-            // A quarter of a GiB, and twice what one address can take.
-            answers_max: 64,
+            // Half a GiB, and twice what one address can take (32 connections).
+            answers_max: 128,
         }
     }
 }
