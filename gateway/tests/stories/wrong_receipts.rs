@@ -138,6 +138,44 @@ async fn of_two_outcomes_the_first_stands_and_the_chain_is_frozen() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_frozen_chains_receipts_end_nothing_until_it_is_thawed() {
+    let (world, [a, b, c], id) = accepted(12).await;
+    a.gateway.spool.transact(|tx| tx.set_frozen(cid("b1c2"), b"two outcomes")).await.unwrap();
+    let key = world.chains[&cid("b1c2")].secrets();
+    let replies = hand(&world, &a, "b1c2", vec![receipt(id, delivered()).sign(&key)]).await;
+    assert_eq!((replies[0].code, replies[0].retry_after), (Code::NOT_NOW, Some(3600)));
+    assert_eq!(a.state(Direction::Outbound, &id), Some(State::Accepted));
+    // Nor does anything more go there.
+    let more = world.send("e2e4", world.user("b1c2"), 5, 0).await;
+    world.pass(Duration::from_mins(30)).await;
+    assert_eq!(a.state(Direction::Outbound, &more), Some(State::Queued));
+    a.thaw(cid("b1c2")).await;
+    world.network.heal();
+    world.until_empty(HOURS, &[&a, &b, &c]).await;
+    world.audit(&[&a, &b, &c]).await;
+}
+
+/// One gateway got the receipt, and the signers tell the other one the opposite.
+#[tokio::test(start_paused = true)]
+async fn an_outcome_that_contradicts_a_siblings_receipt_freezes_too() {
+    let (world, a, b) = World::pair(13, 5_000).await;
+    let second = world.start("e2e4", 2, Family::Ledger);
+    world.allow(&second, 5_000);
+    let id = world.send("e2e4", world.user("b1c2"), 250, 0).await;
+    world.until_empty(SOON, &[&a, &b, &second]).await;
+    let key = world.chains[&cid("b1c2")].secrets();
+    let mut conflicts = 0;
+    for site in [&a, &second] {
+        let replies = hand(&world, site, "b1c2", vec![receipt(id, refused()).sign(&key)]).await;
+        assert_eq!(replies[0].code, Code::CONFLICT, "{}", replies[0]);
+        assert!(site.is_frozen(cid("b1c2")));
+        conflicts += 1;
+    }
+    assert_eq!(world.happened("conflict chain=b1c2 two outcomes"), conflicts);
+    assert_eq!(world.balance("e2e4"), amount(FUNDS - 250), "closed stays closed");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_delivered_receipt_after_a_refund_without_one_changes_nothing() {
     let world = World::new(3, &["e2e4", "b1c2"]);
     world.befriend(5_000).await;
