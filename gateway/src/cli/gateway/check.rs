@@ -160,6 +160,7 @@ impl Findings {
             }));
         }
         for (name, fact) in &self.facts {
+            let fact = if fact.is_empty() { "none" } else { fact };
             say(format_args!("{name:<10} {fact}"))?;
         }
         for warning in &self.warnings {

@@ -8,7 +8,7 @@ use distpos_proto::{
     time::UnixSeconds,
 };
 
-use super::{Exit, Failure, FromConfig, say};
+use super::{Exit, Failure, FromConfig, say, trust};
 use crate::config::{Config, Node};
 
 #[derive(Args)]
@@ -120,7 +120,11 @@ impl Published {
         say(format_args!("[peer.{chain}]"))?;
         let keys: Vec<_> = self.keys.iter().map(|key| format!("\"{key}\"")).collect();
         say(format_args!("keys = [{}]\nth = {th}", keys.join(", ")))?;
-        say(format_args!("genesis = \"{genesis}\"\nfamily = \"{family}\"\noutbox = \"{outbox}\""))
+        say(format_args!("genesis = \"{genesis}\"\nfamily = \"{family}\"\noutbox = \"{outbox}\""))?;
+        // `trust pin` shows the same groups on the other side; this is where they are read out from.
+        self.keys.iter().try_for_each(|key| {
+            say(format_args!("# fingerprint {} of {key}", trust::fingerprint(key)))
+        })
     }
 }
 

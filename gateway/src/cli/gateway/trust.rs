@@ -191,7 +191,7 @@ fn show(pin: &Pin, route: &Route, before: Option<&Pin>) -> Result<(), Failure> {
 }
 
 /// SHA-256 of a key in groups that can be read out on the telephone.
-fn fingerprint(key: &PublicKey) -> String {
+pub(super) fn fingerprint(key: &PublicKey) -> String {
     let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(key.as_bytes())[..20]);
     let groups: Vec<&str> = (0..digest.len()).step_by(4).map(|at| &digest[at..at + 4]).collect();
     groups.join(" ")
