@@ -7,7 +7,7 @@ use distpos_proto::{
     code::{Code, Reply},
     wire::{Request, Response},
 };
-use distpos_resolver::{Contact, Gateway as Listed, Host, Route, RouteSource};
+use distpos_resolver::{Contact, Gateway as Listed, Host, Route, RouteSource, TrustLevel};
 
 use crate::{event::Event, gateway::Gateway, peer::Target};
 
@@ -122,6 +122,13 @@ fn source(route: &Route) -> String {
     let stale = if route.stale { ", expired" } else { "" };
     match &route.source {
         RouteSource::Static => "configuration".to_owned(),
-        RouteSource::Dns { name } => format!("TXT {name} ({}{stale})", route.level),
+        RouteSource::Dns { name } => {
+            let level = match route.level {
+                TrustLevel::Pinned => "unsigned",
+                TrustLevel::Dnssec => "DNSSEC",
+                TrustLevel::Static => "configured",
+            };
+            format!("TXT {name} ({level}{stale})")
+        }
     }
 }

@@ -66,7 +66,7 @@ pub struct Later {
     pub now: UnixMillis,
     /// Any random number.
     pub jitter: u64,
-    /// The reason, kept with the messages.
+    /// The reason, kept with the messages; none to leave the one they have.
     pub reply: Option<Reply>,
 }
 
@@ -94,7 +94,7 @@ impl Later {
                 state: None,
                 due: Some(self.now.after(delay)),
                 attempts,
-                reply: self.reply.clone(),
+                reply: self.reply.clone().or_else(|| held.reply.clone()),
             }
         };
         let moved = shift(tx, direction, ids, from, to, self.now)?;

@@ -17,6 +17,9 @@ use crate::{
     gateway::{CLAIMED_MESSAGES_MAX, Gateway},
 };
 
+/// When a chain that is not trusted here may come again: its operator and ours may be on the phone.
+const UNTRUSTED_SECONDS: u32 = 300;
+
 /// Takes the batches of a peer that speaks for `source`; one reply a message, in order, or one
 /// refusal of them all, which makes the peer try a sibling gateway.
 pub async fn messages(gateway: &Gateway, source: ChainId, batches: Vec<IncomingBatch>) -> Response {
@@ -58,7 +61,8 @@ pub async fn messages(gateway: &Gateway, source: ChainId, batches: Vec<IncomingB
 fn refusal(gateway: &Gateway, source: ChainId, count: usize) -> Option<Reply> {
     if gateway.correspondents.trusted(source).is_none() {
         let text = format!("no trusted keys of chain {source} at the level required here");
-        return Some(Reply::new(Code::KEY_NOT_FOUND, text).retry_after(3600));
+        tracing::warn!(target: "distpos", "{text}: {count} messages of it have to wait");
+        return Some(Reply::new(Code::KEY_NOT_FOUND, text).retry_after(UNTRUSTED_SECONDS));
     }
     let state = gateway.spool.healthy().and_then(|()| {
         gateway.spool.read(|tx| {

@@ -5,6 +5,7 @@ use distpos_proto::{
     chain::ChainId,
     code::{Code, Reply},
     message::{Message, MessageId},
+    receipt::Outcome,
 };
 use distpos_spool::{Batch, Direction, SpoolError, State};
 
@@ -18,6 +19,26 @@ use crate::{
 #[must_use]
 pub fn is_permanent(reply: &Reply) -> bool {
     reply.code == Code::UNKNOWN_CHAIN || reply.code == Code::NULL_RECORD
+}
+
+/// How a message ended that was refunded for this reason: told to its sender, signed by nobody.
+#[must_use]
+pub fn outcome(reply: Reply) -> Option<Outcome> {
+    let (code, text) = (reply.code, reply.text().to_owned());
+    is_permanent(&reply).then_some(Outcome::Refused { code, text })
+}
+
+/// Whether an outcome is one of these and not a receipt's: no destination says that it does not
+/// exist.
+#[must_use]
+pub fn is_unsigned(outcome: Option<&Outcome>) -> bool {
+    match outcome {
+        None => true,
+        Some(Outcome::Refused { code, .. }) => {
+            *code == Code::UNKNOWN_CHAIN || *code == Code::NULL_RECORD
+        }
+        Some(Outcome::Delivered { .. }) => false,
+    }
 }
 
 /// Starts the refund of those messages that no gateway of this chain can have delivered: the

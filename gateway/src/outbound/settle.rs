@@ -13,6 +13,7 @@ use crate::{
     chain::{Submission, Submitted},
     event::Event,
     gateway::Gateway,
+    outbound::bounce,
     transition::{Later, shift, to},
 };
 
@@ -119,7 +120,9 @@ fn keep(tx: &mut Tx<'_>, verified: &VerifiedReceipt, now: UnixMillis) -> Result<
         match end.settled {
             // Refunded, perhaps as unroutable, and delivered all the same: no debt, but somebody
             // must look.
-            Some(EndingKind::Refund) if contradicts && end.outcome.is_none() => {
+            Some(EndingKind::Refund)
+                if contradicts && bounce::is_unsigned(end.outcome.as_ref()) =>
+            {
                 return Ok(Taken::TooLate);
             }
             // Only a receipt closes, be it one that a sibling gateway got: these are two outcomes.

@@ -16,7 +16,7 @@ use crate::{
     chain::{ChainEvent, Cursor, FinalBlock, Watched},
     event::Event,
     gateway::Gateway,
-    outbound::stamp,
+    outbound::{bounce, stamp},
     stop::Stop,
     transition::{remove, shift, to},
 };
@@ -200,16 +200,18 @@ fn settle(
     kind: EndingKind,
     now: UnixMillis,
 ) -> Result<(), SpoolError> {
-    let (peer, outcome) = match tx.ended(Direction::Outbound, &id)? {
-        Some(end) => (end.peer, end.outcome),
-        None => match tx.find(Direction::Outbound, &id)? {
-            Some((batch, _)) => match tx.batch(Direction::Outbound, batch)? {
-                Some(batch) => (batch.peer, None),
-                None => return Ok(()),
-            },
-            // Sent before this spool began: there is nothing to follow.
-            None => return Ok(()),
-        },
+    let queued = match tx.find(Direction::Outbound, &id)? {
+        Some((batch, _)) => tx.batch(Direction::Outbound, batch)?,
+        None => None,
+    };
+    let (peer, outcome) = match (tx.ended(Direction::Outbound, &id)?, queued) {
+        (Some(end), _) => (end.peer, end.outcome),
+        (None, Some(batch)) => {
+            let bounced = batch.state == State::Refunding && kind == EndingKind::Refund;
+            (batch.peer, batch.reply.filter(|_| bounced).and_then(bounce::outcome))
+        }
+        // Sent before this spool began: there is nothing to follow.
+        (None, None) => return Ok(()),
     };
     let history = history(tx, Direction::Outbound, &id, now)?;
     let end = End { peer, outcome, settled: Some(kind), at: now, history };

@@ -86,6 +86,7 @@ fn what_nobody_can_know_or_answer_has_its_own_exit_code() {
     let nowhere = run(&world, Some(&world.a), &arguments);
     assert_eq!(nowhere.status.code(), Some(69), "{nowhere:?} {}", world.a.log());
     assert!(out(&nowhere).contains("refused and refunded"), "{nowhere:?}");
+    assert!(out(&nowhere).contains("5.1.2"), "every refusal has a code: {nowhere:?}");
     assert_eq!(world.a.balance(), BALANCE);
 
     world.a.terminate();
