@@ -256,6 +256,35 @@ async fn two_headers_of_one_height_freeze_the_chain_until_the_operator_thaws_it(
     assert_eq!(world.audit(&[&a, &b]).await, Tally { delivered: 2, ..Tally::default() });
 }
 
+/// The source chain was reorganised after it was final, or its operators sign what they like: the
+/// same message is proven in one block, and stands in another one.
+#[tokio::test(start_paused = true)]
+async fn a_message_proven_in_another_block_is_delivered_once() {
+    let (world, a, b) = World::pair(15, 5_000).await;
+    world.network.fates(|call| match call.kind {
+        RequestKind::Messages => Fate::RequestLost,
+        _ => Fate::Arrives,
+    });
+    let id = world.send("e2e4", world.user("b1c2"), 250, 0).await;
+    world.until("queued", SOON, || a.waiting() == 1).await;
+    let message = world.record(cid("e2e4")).await.sent[0].clone();
+    assert_eq!(message.id(), id);
+    world.network.heal();
+    forge_proofs_at(&world, 9, message.clone());
+    claim(&world, &b, &message, 9).await;
+    world.until("closed", SOON, || world.happened(&format!("closed id={id}")) == 1).await;
+    assert_eq!(world.happened_with(&["b1c2/1 proven", "block=9", &id.to_string()]), 1);
+    world.network.heal();
+
+    // Now from the block in which it really is: acknowledged, and its receipt is sent again.
+    claim(&world, &b, &message, 2).await;
+    world.until_empty(HOURS, &[&a, &b]).await;
+    assert_eq!(world.happened_with(&["b1c2/1 receipt-sent", &id.to_string()]), 2);
+    assert_eq!(world.happened_with(&["b1c2/1 submitted deliver", &id.to_string()]), 1);
+    assert_eq!(world.balance("b1c2"), amount(FUNDS + 250));
+    assert_eq!(world.audit(&[&a, &b]).await, Tally { delivered: 1, ..Tally::default() });
+}
+
 /// A gateway of e2e4 claims a message at block `height`.
 async fn claim(world: &World, b: &Site, message: &Message, height: u64) {
     let origin = Origin { height: distpos_proto::chain::Height(height), index: 0 };
@@ -271,6 +300,11 @@ async fn claim(world: &World, b: &Site, message: &Message, height: u64) {
 /// Answers every request for proofs with a block of height 2 that holds only `message`, signed by
 /// the chain's own key.
 fn forge_proofs(world: &World, message: Message) {
+    forge_proofs_at(world, 2, message);
+}
+
+/// The same with a block of any height.
+fn forge_proofs_at(world: &World, at: u64, message: Message) {
     let ledger = world.chains[&cid("e2e4")].ledger.clone();
     let height = Arc::new(AtomicU64::new(0));
     let tag = distpos_gateway::chain::LocalChain::facts(&*ledger).tag;
@@ -284,7 +318,7 @@ fn forge_proofs(world: &World, message: Message) {
         let header = distpos_proto::light::ledger::LedgerHeader {
             chain: cid("e2e4"),
             tag,
-            height: distpos_proto::chain::Height(2),
+            height: distpos_proto::chain::Height(at),
             previous: distpos_proto::header::HeaderHash([9; 32]),
             time,
             transactions_root: [0; 32],
