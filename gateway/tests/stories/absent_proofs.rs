@@ -1,9 +1,6 @@
 //! What a gateway that is asked for proofs gives, when it cannot give all of them.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use distpos_gateway::{
@@ -11,25 +8,21 @@ use distpos_gateway::{
         Account, ChainError, Cursor, Facts, LocalChain, NativeProof, Simulation, Submission,
         Submitted, Watched, evm::NOT_PROVABLE, ledger::Ledger,
     },
-    gateway::{Gateway, Identity},
     outbound::prove::prove,
 };
 use distpos_proto::{
     address::Local,
     chain::{ChainId, Family, Height},
     envelope::{Envelope, Origin},
-    key::{KeySet, SecretKey},
-    light::Authenticated,
     message::{Message, MessageId},
     time::UnixMillis,
     wire::Head,
 };
 use distpos_spool::{Direction, NewBatch, SpoolError, State, Tx};
-use rand::SeedableRng;
 
-use crate::support::{
-    site::Site,
-    world::{World, cid},
+use crate::{
+    hostile::rebuilt,
+    support::world::{World, cid},
 };
 
 /// A chain on which one message can be proven to nobody.
@@ -63,25 +56,6 @@ impl LocalChain for Picky {
     }
 }
 
-fn fronting(world: &World, site: Site, chain: Arc<dyn LocalChain>) -> Gateway {
-    let parts = site.gateway.clone();
-    let spool = site.kill();
-    let key = SecretKey::from_seed(&world.chains[&cid("e2e4")].keys[0]);
-    let key_set = KeySet::new([key.public()], 1).unwrap();
-    Gateway {
-        clock: parts.clock.clone(),
-        random: Mutex::new(Box::new(rand_chacha::ChaCha8Rng::seed_from_u64(9))),
-        spool,
-        resolver: parts.resolver.clone(),
-        peers: parts.peers.clone(),
-        chain,
-        identity: Identity { keys: vec![key], key_set, pin: parts.identity.pin },
-        correspondents: parts.correspondents.clone(),
-        events: parts.events.clone(),
-        authenticated: Mutex::new(Authenticated::default()),
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn one_message_that_cannot_be_proven_keeps_no_other_of_its_block_back() {
     let (world, a, b) = World::pair(1, 5_000).await;
@@ -90,7 +64,9 @@ async fn one_message_that_cannot_be_proven_keeps_no_other_of_its_block_back() {
     let bad = world.send("e2e4", world.user("b1c2"), 2, 0).await;
     world.until("queued", Duration::from_secs(9), || a.waiting() == 2).await;
     let ledger = world.chains[&cid("e2e4")].ledger.clone();
-    let gateway = fronting(&world, a, Arc::new(Picky(ledger, bad)));
+    let chain = &world.chains[&cid("e2e4")];
+    let key = chain.secrets().remove(0);
+    let gateway = rebuilt(a, Arc::new(Picky(ledger, bad)), key, chain.key_set());
     gateway.spool.transact(|tx| into_one_block(tx, cid("b1c2"))).await.unwrap();
     let proofs = prove(&gateway, cid("b1c2"), Family::Ledger, vec![good, bad]).await;
     let absent: Vec<_> = proofs.absent.iter().map(|(id, _)| *id).collect();

@@ -157,7 +157,7 @@ async fn nothing_stays_reserved_when_a_sibling_delivers_between_simulation_and_d
 }
 
 /// The same gateway with another node or other keys, not running.
-fn rebuilt(
+pub(crate) fn rebuilt(
     site: crate::support::site::Site,
     chain: Arc<dyn LocalChain>,
     key: SecretKey,
