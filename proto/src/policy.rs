@@ -3,6 +3,8 @@
 //! Until accounts exist the operator states `peer.<cid>.value_max`, a limit on
 //! `in − out + pending_in` for each asset, not for each message.
 
+use std::collections::BTreeMap;
+
 use crate::{
     amount::Amount,
     chain::{ChainId, GenesisTag},
@@ -24,10 +26,17 @@ pub struct Own {
 /// What the operator allows one peer chain.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Limits {
-    /// The asset that is counted with this peer; without one no value passes.
-    pub asset: Option<Asset>,
-    /// Most that `in − out + pending_in` may come to, in the asset's smallest unit.
-    pub value_max: Amount,
+    /// The assets that are counted with this peer, each with its `value_max`: the most that
+    /// `in − out + pending_in` may come to, in its smallest unit. Without one no value passes.
+    pub assets: BTreeMap<Asset, Amount>,
+}
+
+impl Limits {
+    /// One asset and its `value_max`.
+    #[must_use]
+    pub fn one(asset: Asset, value_max: Amount) -> Self {
+        Self { assets: BTreeMap::from([(asset, value_max)]) }
+    }
 }
 
 /// The figures of one (peer, asset), in the asset's smallest unit (`docs/protocol.md`, *Value*).
@@ -110,21 +119,22 @@ fn asset(message: &Message, limits: &Limits) -> Option<Reply> {
     if value.terms.is_some() {
         return Some(Reply::new(Code::NO_ACCOUNT, "no account under these terms"));
     }
-    match &limits.asset {
-        None => Some(Reply::new(Code::VALUE_MAX, "no value is accepted from this chain")),
-        Some(asset) if *asset != value.asset => {
-            let text = format!("asset is {}, expected {asset}", value.asset);
-            Some(Reply::new(Code::NO_ACCOUNT, text))
-        }
-        Some(_) => None,
+    if limits.assets.is_empty() {
+        return Some(Reply::new(Code::VALUE_MAX, "no value is accepted from this chain"));
     }
+    (!limits.assets.contains_key(&value.asset)).then(|| {
+        let counted: Vec<_> = limits.assets.keys().map(Asset::as_str).collect();
+        let text = format!("asset is {}, expected {}", value.asset, counted.join(" or "));
+        Reply::new(Code::NO_ACCOUNT, text)
+    })
 }
 
 fn value(message: &Message, limits: &Limits, book: &Book) -> Option<Reply> {
-    let amount = message.amount();
-    if amount.is_zero() || book.has_room(amount, limits.value_max) {
+    let value = message.fields().value.as_ref()?;
+    let value_max = limits.assets.get(&value.asset).copied().unwrap_or(Amount::ZERO);
+    if book.has_room(value.amount, value_max) {
         return None;
     }
-    let text = format!("amount {amount} passes value_max {} of this pair", limits.value_max);
+    let text = format!("amount {} passes value_max {value_max} of this pair", value.amount);
     Some(Reply::new(Code::VALUE_MAX, text))
 }

@@ -1,6 +1,6 @@
 //! `[route.<cid>]` and `[peer.<cid>]`: what the operator says of other chains.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use distpos_proto::{
     amount::Amount,
@@ -63,17 +63,16 @@ impl Gateway {
 pub struct Peer {
     /// Literal keys and what belongs to them; without it `trust pin`, or DNS where it may.
     pub anchor: Option<StaticAnchor>,
-    /// The asset that is counted with it; without one no value passes.
-    pub asset: Option<Asset>,
-    /// Most that `in − out + pending_in` may come to, in the asset's smallest unit.
-    pub value_max: Amount,
+    /// The assets that are counted with it, each with the most that `in − out + pending_in` may
+    /// come to in its smallest unit (`value_max`); without one no value passes.
+    pub assets: BTreeMap<Asset, Amount>,
 }
 
 impl Peer {
     /// The limits that policy applies.
     #[must_use]
     pub fn limits(&self) -> Limits {
-        Limits { asset: self.asset.clone(), value_max: self.value_max }
+        Limits { assets: self.assets.clone() }
     }
 }
 
@@ -128,8 +127,10 @@ struct RawPeer {
     outbox: Option<String>,
     #[serde(default, deserialize_with = "text::optional")]
     asset: Option<Asset>,
-    #[serde(default, deserialize_with = "text::amount")]
-    value_max: Amount,
+    #[serde(default, deserialize_with = "text::optional_amount")]
+    value_max: Option<Amount>,
+    #[serde(default, deserialize_with = "text::amounts")]
+    assets: BTreeMap<Asset, Amount>,
 }
 
 impl TryFrom<RawRoute> for Route {
@@ -159,11 +160,19 @@ impl TryFrom<RawPeer> for Peer {
 
     fn try_from(raw: RawPeer) -> Result<Self, String> {
         let anchor = anchor(&raw)?;
-        if raw.asset.is_none() && !raw.value_max.is_zero() {
-            let found = raw.value_max;
-            return Err(format!("value_max is {found}, expected an asset that it counts in"));
-        }
-        Ok(Self { anchor, asset: raw.asset, value_max: raw.value_max })
+        let assets = match (raw.asset, raw.value_max) {
+            (None, None) => raw.assets,
+            (Some(_), _) | (_, Some(_)) if !raw.assets.is_empty() => {
+                return Err("found asset or value_max and assets, expected one of them".into());
+            }
+            (Some(asset), value_max) => {
+                BTreeMap::from([(asset, value_max.unwrap_or(Amount::ZERO))])
+            }
+            (None, Some(found)) => {
+                return Err(format!("value_max is {found}, expected an asset that it counts in"));
+            }
+        };
+        Ok(Self { anchor, assets })
     }
 }
 

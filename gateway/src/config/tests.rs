@@ -148,17 +148,31 @@ fn a_peer_is_anchored_completely_or_not_at_all() {
          asset = \"e2e4/coin\"\nvalue_max = \"1000\""
     ))
     .unwrap();
-    let anchor = whole.anchor.unwrap();
+    let anchor = whole.anchor.as_ref().unwrap();
     assert_eq!(anchor.outbox, LEDGER_OUTBOX_TEXT.as_bytes());
     assert_eq!(anchor.keys.threshold(), 1);
-    assert_eq!(whole.value_max.to_string(), "1000");
+    let counted = |peer: &Peer| -> Vec<(String, String)> {
+        let counted = peer.assets.iter();
+        counted.map(|(asset, value_max)| (asset.as_str().into(), value_max.to_string())).collect()
+    };
+    let coin = |value_max: &str| ("e2e4/coin".to_owned(), value_max.to_owned());
+    assert_eq!(counted(&whole), [coin("1000")]);
     assert_eq!(peer("").unwrap(), Peer::default());
-    assert_eq!(peer("asset = \"e2e4/coin\"\nvalue_max = 7").unwrap().value_max.to_string(), "7");
+    assert_eq!(counted(&peer("asset = \"e2e4/coin\"\nvalue_max = 7").unwrap()), [coin("7")]);
+    assert_eq!(counted(&peer("assets = { \"e2e4/coin\" = \"7\" }").unwrap()), [coin("7")]);
 
     let at = |what: &str| ("peer.b1c2".to_owned(), what.to_owned());
     assert_eq!(
         peer("value_max = 7").unwrap_err(),
         at("value_max is 7, expected an asset that it counts in")
+    );
+    assert_eq!(
+        peer("value_max = 7\nassets = { \"e2e4/coin\" = 7 }").unwrap_err(),
+        at("found asset or value_max and assets, expected one of them")
+    );
+    assert_eq!(
+        peer("assets = { \"e2e4/coin\" = 7, \"b1c2/gold\" = 7 }").unwrap_err(),
+        ("peer".to_owned(), "b1c2 has 2 assets, expected one: a ledger counts in one".to_owned())
     );
     assert_eq!(
         peer("family = \"ledger\"").unwrap_err(),

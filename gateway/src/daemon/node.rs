@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use alloy_primitives::Address;
 use anyhow::Context;
 use distpos_certs::Identity;
-use distpos_proto::chain::{ChainId, GenesisTag, Height};
+use distpos_proto::{
+    amount::Amount,
+    chain::{ChainId, GenesisTag, Height},
+};
 use tokio::time::sleep;
 
 use crate::{
@@ -78,12 +81,13 @@ async fn register(config: &Config, ledger: &Ledger) -> anyhow::Result<()> {
         tags.entry(*chain).or_insert(GenesisTag::UNSET);
     }
     for (chain, tag) in tags {
-        let limits = config.peers.get(&chain).map(crate::config::Peer::limits).unwrap_or_default();
-        let asset = match limits.asset {
-            Some(asset) => asset,
-            None => format!("{}/coin", config.chain.id).parse()?,
+        // A ledger's peers have one asset at most: `config::check`.
+        let counted = config.peers.get(&chain).and_then(|peer| peer.assets.iter().next());
+        let (asset, value_max) = match counted {
+            Some((asset, value_max)) => (asset.clone(), *value_max),
+            None => (format!("{}/coin", config.chain.id).parse()?, Amount::ZERO),
         };
-        ledger.register(chain, tag, asset, limits.value_max).await?;
+        ledger.register(chain, tag, asset, value_max).await?;
     }
     Ok(())
 }

@@ -327,7 +327,7 @@ impl Foreign {
     pub(crate) fn admitted(&self, message: &Message) -> Admitted {
         let most = Amount::from_word([255; 32]);
         let asset = message.fields().value.as_ref().map(|value| value.asset.clone());
-        let limits = Limits { asset, value_max: most };
+        let limits = Limits { assets: asset.into_iter().map(|asset| (asset, most)).collect() };
         let then = UnixSeconds(0);
         match admit(self.proven(message), self.own, &limits, &Book::default(), then) {
             Decision::Admitted(admitted) => admitted,

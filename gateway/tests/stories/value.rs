@@ -122,11 +122,7 @@ async fn meant(seed: u64, tag: Option<GenesisTag>) -> (World, Site, Site) {
     }
     let [a, b] = ["e2e4", "b1c2"].map(|chain| world.start(chain, 1, Family::Ledger));
     world.allow(&a, 5_000);
-    b.book
-        .limits
-        .lock()
-        .unwrap()
-        .insert(cid("e2e4"), Limits { asset: Some(asset()), value_max: amount(5_000) });
+    b.book.limits.lock().unwrap().insert(cid("e2e4"), Limits::one(asset(), amount(5_000)));
     (world, a, b)
 }
 

@@ -103,8 +103,7 @@ impl Site {
     }
 
     pub fn set_value_max(&self, peer: ChainId, asset: &str, value_max: u64) {
-        let limits =
-            Limits { asset: Some(asset.parse().unwrap()), value_max: Amount::from(value_max) };
+        let limits = Limits::one(asset.parse().unwrap(), Amount::from(value_max));
         self.book.limits.lock().unwrap().insert(peer, limits);
     }
 

@@ -219,7 +219,9 @@ impl Town {
         let proven = from.proven_to(height, &[message.id()]).await.remove(0);
         let own = Own { chain: self.facts().chain, tag: self.facts().tag };
         let asset = message.fields().value.as_ref().map(|value| value.asset.clone());
-        let limits = Limits { asset, value_max: Amount::from(u128::MAX) };
+        let limits = Limits {
+            assets: asset.into_iter().map(|asset| (asset, Amount::from(u128::MAX))).collect(),
+        };
         match policy::admit(proven, own, &limits, &Book::default(), self.now()) {
             Decision::Admitted(admitted) => admitted,
             Decision::Refused(refused) => panic!("{}", refused.reply()),
