@@ -66,6 +66,8 @@ pub struct FinalBlock {
     pub outgoing: Vec<Message>,
     /// Ends of messages, in the order of the block.
     pub events: Vec<ChainEvent>,
+    /// What sibling gateways want and cannot do alone; empty where one gateway is enough.
+    pub proposals: Vec<Proposal>,
 }
 
 /// The end of a message on this chain: in its guard (as destination) or its outbox (as source).
@@ -109,6 +111,16 @@ pub enum ChainEvent {
         /// The message.
         id: MessageId,
     },
+}
+
+/// What a sibling gateway wants of this chain, where several have to agree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proposal {
+    /// To deliver or void this message. Nothing is proven by that: this gateway judges for itself,
+    /// from the proof on.
+    Inbound(Box<Message>),
+    /// To close or refund this message of the own chain: this gateway needs its receipt, too.
+    Outbound(MessageId),
 }
 
 /// The family's own part of the evidence for messages of one block.

@@ -35,6 +35,8 @@ pub mod prove;
 
 pub mod settle;
 
+pub mod sibling;
+
 /// Runs until asked to stop: one task watches the chain, one works on what is due.
 pub async fn run(gateway: Arc<Gateway>, stop: Stop) {
     tokio::join!(

@@ -33,6 +33,7 @@ mod abi;
 mod answer;
 mod deploy;
 pub mod keystore;
+mod owner;
 mod prove;
 mod rpc;
 mod simulate;
@@ -40,7 +41,8 @@ mod submit;
 mod wallet;
 mod watch;
 
-pub use deploy::{Deployed, Operator, UserCall};
+pub use deploy::{Deployed, Operator, Roles, UserCall};
+pub use owner::TokenAccount;
 pub use prove::NOT_PROVABLE;
 pub use wallet::{AccountError, EvmKey, account_of};
 
@@ -110,6 +112,11 @@ impl Evm {
     #[must_use]
     pub fn address(&self) -> Address {
         self.sender.address()
+    }
+
+    /// Whether an account is one that this gateway sends with.
+    fn is_own(&self, account: Address) -> bool {
+        account == self.address()
     }
 
     /// Whether the contract lets [`Self::address`] deliver, void and end messages.

@@ -16,7 +16,7 @@ use crate::{
     chain::{ChainEvent, Cursor, FinalBlock, Watched},
     event::Event,
     gateway::Gateway,
-    outbound::{bounce, stamp},
+    outbound::{bounce, sibling, stamp},
     stop::Stop,
     transition::{remove, shift, to},
 };
@@ -71,6 +71,7 @@ async fn commit(gateway: &Gateway, watched: Watched) -> Result<Vec<Event>, Spool
                     queue(tx, block, now, &mut events)?;
                 }
                 follow_events(tx, block, now, &mut events)?;
+                sibling::follow(tx, block, now, &mut events)?;
             }
             tx.set_cursor(Kept { height: watched.cursor.height, block: watched.cursor.block });
             Ok(events)

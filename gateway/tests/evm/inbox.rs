@@ -1,5 +1,7 @@
 use alloy_primitives::{Address, U256};
-use distpos_gateway::chain::{ChainError, ChainEvent, LocalChain, Simulation, Submission};
+use distpos_gateway::chain::{
+    ChainError, ChainEvent, LocalChain, Simulation, Submission, evm::TokenAccount,
+};
 use distpos_proto::{
     amount::Amount,
     code::{Code, Reply},
@@ -211,8 +213,8 @@ async fn the_vault_never_pays_with_what_may_be_refunded() {
     let contract = world.deployed.contract;
     let peer = chain("b1c2");
     let most = Amount::from_word([255; 32]);
-    let coin = super::world::coin();
-    world.owner.set_peer(contract, peer, super::world::PEER_TAG, &coin, most).await.unwrap();
+    let account = TokenAccount::coin(super::world::coin(), most);
+    world.owner.set_account(contract, peer, &account).await.unwrap();
     let open = distpos_gateway::chain::evm::UserCall {
         amount: ether(3),
         ..super::world::call_to("b1c2", "alice")

@@ -233,15 +233,15 @@ async fn a_user_at_the_wrong_node_or_outbox_is_told_before_anything_is_signed() 
     other_chain(world.user.check_outbox(contract, chain("e2e4"), PEER_TAG).await);
 }
 
-/// The input of `setPeer` with any text for an asset.
-fn set_peer_input(asset: &[u8]) -> Vec<u8> {
+/// The input of `setAccount` with any text for an asset.
+fn set_account_input(asset: &[u8]) -> Vec<u8> {
     let word = |number: u64| U256::from(number).to_be_bytes::<32>();
-    let mut out = keccak256("setPeer(string,bytes8,string,uint256)")[..4].to_vec();
-    let mut tag = [0; 32];
-    tag[..8].copy_from_slice(&PEER_TAG.0);
-    out.extend([word(128), tag, word(192), word(0), word(4)].concat());
+    let signature = "setAccount(string,string,address,uint256,uint256,uint64)";
+    let mut out = keccak256(signature)[..4].to_vec();
+    let heads = [192, 256, 0, 0, 0, 0].map(word);
+    out.extend([heads.concat(), word(4).to_vec()].concat());
     out.extend(b"b1c2");
-    out.resize(4 + 192, 0);
+    out.resize(4 + 256, 0);
     out.extend(word(asset.len() as u64));
     out.extend(asset);
     out.resize(4 + (out.len() - 4).next_multiple_of(32), 0);
@@ -253,7 +253,7 @@ fn set_peer_input(asset: &[u8]) -> Vec<u8> {
 async fn a_peers_asset_is_one_that_a_message_can_name() {
     let world = World::start().await;
     let set = async |asset: &[u8]| {
-        let input = set_peer_input(asset);
+        let input = set_account_input(asset);
         world.owner.call(Some(world.deployed.contract), Amount::ZERO, input).await
     };
     let long = |issuer, label| [vec![b'f'; issuer], vec![b'/'], vec![b'Z'; label]].concat();

@@ -10,7 +10,7 @@ use std::{
 use alloy_primitives::{Address, U256, keccak256};
 use distpos_gateway::chain::{
     ChainEvent, Cursor, LocalChain, Submission, Submitted,
-    evm::{Deployed, Evm, EvmConfig, EvmKey, Finality, Operator, UserCall},
+    evm::{Deployed, Evm, EvmConfig, EvmKey, Finality, Operator, Roles, TokenAccount, UserCall},
 };
 use distpos_proto::{
     amount::Amount,
@@ -142,12 +142,19 @@ impl World {
         let node = Node::start();
         let owner = Operator::connect(&node.url, key(OWNER)).await.unwrap();
         let user = Operator::connect(&node.url, key(USER)).await.unwrap();
-        let gateways = [key(GATEWAY).address()];
-        let deployed = owner.deploy(chain("e2e4"), owner.address(), &gateways).await.unwrap();
+        let roles = Roles {
+            owner: owner.address(),
+            gateways: vec![key(GATEWAY).address()],
+            required: 1,
+            pauser: None,
+        };
+        let deployed = owner.deploy(chain("e2e4"), &roles).await.unwrap();
         let contract = deployed.contract;
         owner.fund(contract, ether(10)).await.unwrap();
         let peer = chain("b1c2");
-        owner.set_peer(contract, peer, PEER_TAG, &coin(), ether(5)).await.unwrap();
+        owner.set_peer(contract, peer, PEER_TAG).await.unwrap();
+        let account = TokenAccount::coin(coin(), ether(5));
+        owner.set_account(contract, peer, &account).await.unwrap();
         let evm = Evm::open(config(&node, &deployed), key(GATEWAY)).await.unwrap();
         let foreign = Foreign { own: Own { chain: chain("e2e4"), tag: deployed.tag }, deployed };
         Self { node, owner, user, deployed, evm, foreign }

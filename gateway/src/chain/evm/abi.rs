@@ -5,8 +5,10 @@ use distpos_proto::{
     address::Local,
     amount::Amount,
     chain::{ChainId, GenesisTag},
-    message::{Asset, Message, MessageId, OnFail},
+    message::{Message, MessageId, OnFail},
 };
+
+use super::TokenAccount;
 
 /// One argument.
 #[derive(Debug, Clone)]
@@ -17,8 +19,6 @@ pub(super) enum Arg {
     Bytes(Vec<u8>),
     /// A dynamic array.
     Array(Vec<Self>),
-    /// A tuple that holds something dynamic.
-    Tuple(Vec<Self>),
 }
 
 impl Arg {
@@ -45,29 +45,6 @@ impl Arg {
         Self::Word(word)
     }
 
-    /// The contract's `Delivery`.
-    pub(super) fn delivery(message: &Message) -> Self {
-        let fields = message.fields();
-        let value = fields.value.as_ref();
-        let terms = value.and_then(|value| value.terms).map_or_else(Vec::new, Vec::from);
-        Self::Tuple(vec![
-            Self::text(&fields.source.to_string()),
-            Self::tag(fields.source_tag),
-            Self::tag(fields.destination_tag),
-            Self::Bytes(fields.outbox.clone()),
-            Self::number(fields.sequence),
-            Self::text(fields.sender.as_str()),
-            Self::text(fields.recipient.as_str()),
-            Self::text(value.map_or("", |value| value.asset.as_str())),
-            Self::Bytes(terms),
-            Self::amount(message.amount()),
-            Self::Bytes(fields.data.clone()),
-            Self::number(fields.gas),
-            Self::number(on_fail(fields.on_fail)),
-            Self::number(fields.expires.0),
-        ])
-    }
-
     fn is_dynamic(&self) -> bool {
         !matches!(self, Self::Word(_))
     }
@@ -84,7 +61,6 @@ impl Arg {
                 out.extend(U256::from(items.len()).to_be_bytes::<32>());
                 write_all(items, out);
             }
-            Self::Tuple(items) => write_all(items, out),
         }
     }
 }
@@ -125,22 +101,20 @@ pub(super) fn call(signature: &str, items: &[Arg]) -> Vec<u8> {
     out
 }
 
-/// The type of `Delivery` in signatures.
-const DELIVERY: &str = "(string,bytes8,bytes8,bytes,uint64,string,string,string,bytes,uint256,\
-                        bytes,uint64,uint8,uint64)";
-
-/// `deliver(Delivery[])`.
+/// `deliver(bytes[])`.
 pub(super) fn deliver(messages: &[Message]) -> Vec<u8> {
-    let items = messages.iter().map(Arg::delivery).collect();
-    call(&format!("deliver({DELIVERY}[])"), &[Arg::Array(items)])
+    call("deliver(bytes[])", &[bytes_of_all(messages.iter())])
 }
 
-/// `voidMessages(Delivery[], string[])`.
+/// `voidMessages(bytes[], string[])`.
 pub(super) fn void(messages: &[(Message, String)]) -> Vec<u8> {
-    let items = messages.iter().map(|(message, _)| Arg::delivery(message)).collect();
+    let items = bytes_of_all(messages.iter().map(|(message, _)| message));
     let reasons = messages.iter().map(|(_, reason)| Arg::text(reason)).collect();
-    let signature = format!("voidMessages({DELIVERY}[],string[])");
-    call(&signature, &[Arg::Array(items), Arg::Array(reasons)])
+    call("voidMessages(bytes[],string[])", &[items, Arg::Array(reasons)])
+}
+
+fn bytes_of_all<'a>(messages: impl Iterator<Item = &'a Message>) -> Arg {
+    Arg::Array(messages.map(|message| Arg::Bytes(message.bytes().to_vec())).collect())
 }
 
 /// `end(bytes32[] closed, bytes32[] refunded)`.
@@ -168,20 +142,22 @@ pub(super) fn send(
     call("send(string,bytes,uint64,uint8,uint64)", &items)
 }
 
-/// `setPeer(…)`.
-pub(super) fn set_peer(
-    chain: ChainId,
-    tag: GenesisTag,
-    asset: &Asset,
-    value_max: Amount,
-) -> Vec<u8> {
+/// `setPeer(…)`: the chain and its genesis tag.
+pub(super) fn set_peer(chain: ChainId, tag: GenesisTag) -> Vec<u8> {
+    call("setPeer(string,bytes8)", &[Arg::text(&chain.to_string()), Arg::tag(tag)])
+}
+
+/// `setAccount(…)`: what is counted with a chain in one asset, and how far.
+pub(super) fn set_account(chain: ChainId, account: &TokenAccount) -> Vec<u8> {
     let items = [
         Arg::text(&chain.to_string()),
-        Arg::tag(tag),
-        Arg::text(asset.as_str()),
-        Arg::amount(value_max),
+        Arg::text(account.asset.as_str()),
+        Arg::address(account.token),
+        Arg::amount(account.value_max),
+        Arg::amount(account.window_max),
+        Arg::number(account.window.as_secs()),
     ];
-    call("setPeer(string,bytes8,string,uint256)", &items)
+    call("setAccount(string,string,address,uint256,uint256,uint64)", &items)
 }
 
 /// The contract's events.
@@ -193,16 +169,18 @@ pub(super) enum Event {
     Skipped,
     Closed,
     Refunded,
+    Approved,
 }
 
 impl Event {
-    const ALL: [(Self, &'static str); 6] = [
+    const ALL: [(Self, &'static str); 7] = [
         (Self::Sent, "Sent(bytes32,bytes)"),
         (Self::Delivered, "Delivered(bytes32,string,string,uint256,uint8)"),
         (Self::Voided, "Voided(bytes32,string,string)"),
         (Self::Skipped, "Skipped(bytes32,string)"),
         (Self::Closed, "Closed(bytes32,string,string,uint256)"),
         (Self::Refunded, "Refunded(bytes32)"),
+        (Self::Approved, "Approved(bytes32,address,uint8,bytes)"),
     ];
 
     pub(super) fn topic(self) -> B256 {
@@ -291,6 +269,13 @@ pub(super) fn revert_text(data: &[u8]) -> String {
         "NotAChainId()",
         "NotAnAsset()",
         "NoOwner()",
+        "Required()",
+        "NotPauser()",
+        "IsPaused()",
+        "NoPeer()",
+        "NoAccount()",
+        "OtherToken()",
+        "NothingArrived()",
         "PlainPayment()",
         "PaymentRefused()",
     ];

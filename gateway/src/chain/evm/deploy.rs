@@ -9,7 +9,7 @@ use distpos_proto::{
     amount::Amount,
     chain::{ChainId, GenesisTag, Height},
     code::{Code, Reply},
-    message::{Asset, Message, MessageId, OnFail},
+    message::{Message, MessageId, OnFail},
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -52,6 +52,19 @@ pub struct Deployed {
     pub eth_chain_id: u64,
     /// The chain's genesis tag.
     pub tag: GenesisTag,
+}
+
+/// Who may do what with a new contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roles {
+    /// Says who else has a role, and sets peers and limits.
+    pub owner: Address,
+    /// Deliver, void, close and refund.
+    pub gateways: Vec<Address>,
+    /// How many of them must agree.
+    pub required: u8,
+    /// May pause, beside the owner.
+    pub pauser: Option<Address>,
 }
 
 /// What a user sends.
@@ -126,16 +139,11 @@ impl Operator {
         check_contract(&self.rpc, contract, chain, tag).await
     }
 
-    /// Deploys the contract for `chain`, gives `gateways` their role, and makes `owner` its owner.
+    /// Deploys the contract for `chain`, and gives everybody their role.
     ///
     /// # Errors
     /// [`ChainError`] if the node does not answer or a transaction fails.
-    pub async fn deploy(
-        &self,
-        chain: ChainId,
-        owner: Address,
-        gateways: &[Address],
-    ) -> Result<Deployed, ChainError> {
+    pub async fn deploy(&self, chain: ChainId, roles: &Roles) -> Result<Deployed, ChainError> {
         let tag = genesis_tag(&self.rpc).await?;
         let artefact: Artefact = serde_json::from_str(ARTEFACT)
             .map_err(|error| garbage("artefact", error.to_string()))?;
@@ -147,55 +155,21 @@ impl Operator {
         let contract = receipt.contract_address.map(|address| Address::from(address.0));
         let contract = contract
             .ok_or_else(|| garbage("eth_getTransactionReceipt", "no contract's address"))?;
-        for gateway in gateways {
+        for gateway in &roles.gateways {
             self.set_gateway(contract, *gateway, true).await?;
         }
-        if owner != self.address() {
-            let input = abi::call("setOwner(address)", &[Arg::address(owner)]);
-            self.transact(Some(contract), Amount::ZERO, input).await?;
+        if roles.required > 1 {
+            self.set_required(contract, roles.required).await?;
+        }
+        if let Some(pauser) = roles.pauser {
+            self.set_pauser(contract, pauser).await?;
+        }
+        // Last, because only the owner may do what is above.
+        if roles.owner != self.address() {
+            self.set_owner(contract, roles.owner).await?;
         }
         let start = Height(receipt.block_number.0);
         Ok(Deployed { contract, start, eth_chain_id: self.sender.chain_id(), tag })
-    }
-
-    /// Gives an account the gateway role, or takes it.
-    ///
-    /// # Errors
-    /// [`ChainError`] if the node does not answer, or this is not the owner.
-    pub async fn set_gateway(
-        &self,
-        contract: Address,
-        gateway: Address,
-        active: bool,
-    ) -> Result<(), ChainError> {
-        let items = [Arg::address(gateway), Arg::number(u64::from(active))];
-        let input = abi::call("setGateway(address,bool)", &items);
-        self.transact(Some(contract), Amount::ZERO, input).await.map(drop)
-    }
-
-    /// Registers a peer chain: its genesis tag, the asset counted with it, and the most that
-    /// `in − out` may come to.
-    ///
-    /// # Errors
-    /// [`ChainError`] if the node does not answer, or this is not the owner.
-    pub async fn set_peer(
-        &self,
-        contract: Address,
-        chain: ChainId,
-        tag: GenesisTag,
-        asset: &Asset,
-        value_max: Amount,
-    ) -> Result<(), ChainError> {
-        let input = abi::set_peer(chain, tag, asset, value_max);
-        self.transact(Some(contract), Amount::ZERO, input).await.map(drop)
-    }
-
-    /// Adds to the contract's own float.
-    ///
-    /// # Errors
-    /// [`ChainError`] if the node does not answer or the account is short.
-    pub async fn fund(&self, contract: Address, amount: Amount) -> Result<(), ChainError> {
-        self.transact(Some(contract), amount, abi::call("fund()", &[])).await.map(drop)
     }
 
     /// Sends a message by a call of the outbox; gives the transaction's hash and the message's id
@@ -266,7 +240,7 @@ impl Operator {
         Ok(answer.0)
     }
 
-    async fn transact(
+    pub(super) async fn transact(
         &self,
         to: Option<Address>,
         amount: Amount,

@@ -5,6 +5,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use alloy_primitives::Address;
 use distpos_proto::{
     chain::{BlockHash, ChainId, Height},
     code::{Code, Reply},
@@ -22,11 +23,17 @@ use super::{
     block, genesis_tag, number,
     rpc::{RpcError, garbage},
 };
-use crate::chain::{ChainError, ChainEvent, Cursor, FinalBlock, Watched};
+use crate::chain::{ChainError, ChainEvent, Cursor, FinalBlock, Proposal, Watched};
 
 /// Most blocks asked for at once: a limit of many nodes.
 const RANGE_BLOCKS_MAX: u64 = 1_000;
 const LOGS: &str = "eth_getLogs";
+
+/// What an `Approved` event is about.
+const DELIVER: u64 = 0;
+const VOID: u64 = 1;
+const CLOSE: u64 = 2;
+const REFUND: u64 = 3;
 
 /// How many blocks the node gives logs of at once: halved when it refuses, doubled when it does not.
 pub(super) struct LogRange(AtomicU64);
@@ -130,7 +137,8 @@ impl Evm {
             }
             logs.sort_by_key(|log| log.log_index.map(|index| index.0));
             let found = self.final_block_of(Height(height), head.block, head.time, &logs)?;
-            if !found.outgoing.is_empty() || !found.events.is_empty() {
+            let FinalBlock { outgoing, events, proposals, .. } = &found;
+            if !outgoing.is_empty() || !events.is_empty() || !proposals.is_empty() {
                 blocks.push(found);
             }
         }
@@ -144,8 +152,8 @@ impl Evm {
         time: UnixSeconds,
         logs: &[LogEntry],
     ) -> Result<FinalBlock, ChainError> {
-        let mut found =
-            FinalBlock { height, block, time, outgoing: Vec::new(), events: Vec::new() };
+        let (outgoing, events, proposals) = Default::default();
+        let mut found = FinalBlock { height, block, time, outgoing, events, proposals };
         for log in logs {
             let Some(event) = log.topics.first().and_then(|topic| Event::of(&topic.0)) else {
                 continue;
@@ -158,6 +166,8 @@ impl Evm {
                 // Whoever holds the gateway role can make the contract say so. It is no message's
                 // end, and stopping here would stop here for ever.
                 tracing::error!(%height, ?event, "the inbox names a source that is no chain-id");
+            } else if event == Event::Approved {
+                found.proposals.extend(self.proposal(log));
             } else if event != Event::Skipped {
                 found.events.push(event_of(event, log)?);
             }
@@ -166,6 +176,24 @@ impl Evm {
             .outgoing
             .sort_by_key(|message| (message.fields().destination, message.fields().sequence));
         Ok(found)
+    }
+
+    /// What a sibling gateway wants. What cannot be read is for nobody to act on: whoever holds a
+    /// role can make the contract say it.
+    fn proposal(&self, log: &LogEntry) -> Option<Proposal> {
+        let by = Address::from_slice(&log.topics.get(2)?.0[12..]);
+        if self.is_own(by) {
+            return None;
+        }
+        let data = Words::new(&log.data.0);
+        match data.number(0)? {
+            DELIVER | VOID => {
+                let message = Message::from_bytes(data.bytes(1)?).ok()?;
+                Some(Proposal::Inbound(Box::new(message)))
+            }
+            CLOSE | REFUND => Some(Proposal::Outbound(MessageId(log.topics.get(1)?.0))),
+            _ => None,
+        }
     }
 
     /// The message of a `Sent` log: its bytes, its id, and that it is ours.
@@ -220,7 +248,7 @@ fn read_event(event: Event, log: &LogEntry) -> Option<ChainEvent> {
             Some(ChainEvent::Closed { id, destination: chain(data)?, value: value(data)? })
         }
         Event::Refunded => Some(ChainEvent::Refunded { id }),
-        Event::Sent | Event::Skipped => None,
+        Event::Sent | Event::Skipped | Event::Approved => None,
     }
 }
 

@@ -47,7 +47,9 @@ impl Block {
     /// As the gateway sees it.
     pub(super) fn into_final(self) -> FinalBlock {
         let Head { height, block, time } = self.head();
-        FinalBlock { height, block, time, outgoing: self.outgoing, events: self.events }
+        let (outgoing, events) = (self.outgoing, self.events);
+        // The ledger is the authority itself: nobody has to agree to what it does.
+        FinalBlock { height, block, time, outgoing, events, proposals: Vec::new() }
     }
 
     /// Its encoding in the store.

@@ -1,20 +1,16 @@
 //! `distpos-gateway evm`: the contract of an EVM chain, with its owner's key.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use alloy_primitives::Address;
 use clap::{Args, Subcommand};
-use distpos_proto::{
-    chain::{ChainId, GenesisTag},
-    message::Asset,
-};
+use distpos_proto::chain::ChainId;
 use serde_json::json;
 
 use super::{Exit, Failure, say, say_json};
-use crate::{
-    chain::evm::{self, Operator, keystore},
-    cli::amount,
-};
+use crate::chain::evm::{self, Operator, Roles, keystore};
+
+mod owner;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -26,11 +22,19 @@ pub(super) enum Command {
     /// Deploy the contract, and print the configuration's [chain.evm].
     Deploy(DeployArguments),
     /// Give an account the gateway role, or take it.
-    Gateway(GatewayArguments),
-    /// Register a peer chain: its genesis tag, the asset counted with it, and its limit.
-    Peer(PeerArguments),
+    Gateway(owner::GatewayArguments),
+    /// Say how many gateways must agree to each delivery and each refund.
+    Required(owner::RequiredArguments),
+    /// Say who may pause the contract beside its owner.
+    Pauser(owner::PauserArguments),
+    /// Stop sending and delivering; refunds go on.
+    Pause(owner::Act),
+    /// End a pause.
+    Resume(owner::Act),
+    /// Register a peer chain, and open or change an account with it; once for each asset.
+    Peer(owner::PeerArguments),
     /// Add to what the contract may pay out.
-    Fund(FundArguments),
+    Fund(owner::FundArguments),
 }
 
 #[derive(Args)]
@@ -64,68 +68,18 @@ pub(super) struct DeployArguments {
     /// An account that may deliver, void and end messages: a gateway's. May be repeated.
     #[arg(long, value_name = "0x…", required = true, value_parser = account)]
     gateway: Vec<Address>,
+    /// How many gateways must agree to each delivery and each refund.
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
+    required: u8,
+    /// An account that may pause the contract, and do nothing else.
+    #[arg(long, value_name = "0x…", value_parser = account)]
+    pauser: Option<Address>,
     /// Who owns the contract afterwards; the paying account unless said otherwise.
     #[arg(long, value_name = "0x…", value_parser = account)]
     new_owner: Option<Address>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Args)]
-pub(super) struct GatewayArguments {
-    /// The gateway's account.
-    #[arg(value_name = "0x…", value_parser = account)]
-    gateway: Address,
-    #[command(flatten)]
-    owner: Owner,
-    /// The contract.
-    #[arg(long, value_name = "0x…", value_parser = account)]
-    contract: Address,
-    /// Take the role.
-    #[arg(long)]
-    remove: bool,
-    /// Why; it is printed with what was done.
-    #[arg(long)]
-    reason: String,
-}
-
-#[derive(Args)]
-pub(super) struct PeerArguments {
-    /// The peer's chain-id.
-    chain: ChainId,
-    #[command(flatten)]
-    owner: Owner,
-    /// The contract.
-    #[arg(long, value_name = "0x…", value_parser = account)]
-    contract: Address,
-    /// The peer's genesis tag.
-    #[arg(long, value_name = "16 HEX DIGITS")]
-    genesis: GenesisTag,
-    /// The asset that is counted with it, such as e2e4/coin.
-    #[arg(long)]
-    asset: Asset,
-    /// Most that in − out may come to, in wei or with a unit.
-    #[arg(long, value_name = "AMOUNT")]
-    value_max: String,
-    /// Why; it is printed with what was done.
-    #[arg(long)]
-    reason: String,
-}
-
-#[derive(Args)]
-pub(super) struct FundArguments {
-    #[command(flatten)]
-    owner: Owner,
-    /// The contract.
-    #[arg(long, value_name = "0x…", value_parser = account)]
-    contract: Address,
-    /// How much, in wei or with a unit (1.5eth).
-    #[arg(long)]
-    amount: String,
-    /// Why; it is printed with what was done.
-    #[arg(long)]
-    reason: String,
 }
 
 /// An account as wallets write it.
@@ -139,9 +93,13 @@ pub(super) async fn execute(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Keygen { file } => keygen(&file),
         Command::Deploy(arguments) => deploy(&arguments).await,
-        Command::Gateway(arguments) => gateway(&arguments).await,
-        Command::Peer(arguments) => peer(&arguments).await,
-        Command::Fund(arguments) => fund(&arguments).await,
+        Command::Gateway(arguments) => owner::gateway(&arguments).await,
+        Command::Required(arguments) => owner::required(&arguments).await,
+        Command::Pauser(arguments) => owner::pauser(&arguments).await,
+        Command::Pause(act) => owner::pause(&act).await,
+        Command::Resume(act) => owner::resume(&act).await,
+        Command::Peer(arguments) => owner::peer(&arguments).await,
+        Command::Fund(arguments) => owner::fund(&arguments).await,
     }
 }
 
@@ -152,9 +110,16 @@ fn keygen(file: &std::path::Path) -> Result<Exit, Failure> {
 }
 
 async fn deploy(arguments: &DeployArguments) -> Result<Exit, Failure> {
+    let (gateways, required) = (&arguments.gateway, arguments.required);
+    if usize::from(required) > gateways.iter().collect::<BTreeSet<_>>().len() {
+        let what = format!("--required is {required}, more than there are --gateway");
+        return Err(Failure::usage(what));
+    }
     let operator = arguments.owner.connect().await?;
     let owner = arguments.new_owner.unwrap_or_else(|| operator.address());
-    let deployed = operator.deploy(arguments.chain, owner, &arguments.gateway).await?;
+    let (gateways, pauser) = (gateways.clone(), arguments.pauser);
+    let roles = Roles { owner, gateways, required, pauser };
+    let deployed = operator.deploy(arguments.chain, &roles).await?;
     let contract = deployed.contract.to_checksum(None);
     if arguments.json {
         say_json(&json!({
@@ -171,36 +136,5 @@ async fn deploy(arguments: &DeployArguments) -> Result<Exit, Failure> {
     say(format_args!("[chain.evm]\nrpc = \"{}\"", arguments.owner.rpc))?;
     say(format_args!("chain_id = {}\ncontract = \"{contract}\"", deployed.eth_chain_id))?;
     say(format_args!("from_block = {}\nkey = \"evm.key\"", deployed.start))?;
-    Ok(Exit::Done)
-}
-
-async fn gateway(arguments: &GatewayArguments) -> Result<Exit, Failure> {
-    let operator = arguments.owner.connect().await?;
-    let active = !arguments.remove;
-    operator.set_gateway(arguments.contract, arguments.gateway, active).await?;
-    let done = if active { "gave the gateway role to" } else { "took the gateway role from" };
-    let account = arguments.gateway.to_checksum(None);
-    say(format_args!("{done} {account}: {}", arguments.reason))?;
-    Ok(Exit::Done)
-}
-
-async fn peer(arguments: &PeerArguments) -> Result<Exit, Failure> {
-    let PeerArguments { chain, contract, genesis, asset, .. } = arguments;
-    let value_max = amount::parse(&arguments.value_max, true).map_err(Failure::usage)?;
-    let operator = arguments.owner.connect().await?;
-    operator.set_peer(*contract, *chain, *genesis, asset, value_max).await?;
-    say(format_args!(
-        "registered {chain}: genesis {genesis}, asset {asset}, value_max {value_max}: {}",
-        arguments.reason
-    ))?;
-    Ok(Exit::Done)
-}
-
-async fn fund(arguments: &FundArguments) -> Result<Exit, Failure> {
-    let amount = amount::parse(&arguments.amount, true).map_err(Failure::usage)?;
-    let operator = arguments.owner.connect().await?;
-    operator.fund(arguments.contract, amount).await?;
-    let contract = arguments.contract.to_checksum(None);
-    say(format_args!("added {amount} wei to {contract}: {}", arguments.reason))?;
     Ok(Exit::Done)
 }
