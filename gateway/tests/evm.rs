@@ -11,6 +11,9 @@ mod outbox;
 #[path = "evm/inbox.rs"]
 mod inbox;
 
+#[path = "evm/approvals.rs"]
+mod approvals;
+
 #[path = "evm/ends.rs"]
 mod ends;
 

@@ -12,7 +12,7 @@ use super::world::{USER, World, amount, call_to, chain, coin, ether, key};
 use distpos_proto::chain::Height;
 
 /// An ending by a signed receipt, as every ending but the unroutable comes about.
-fn ending(id: MessageId, delivered: bool) -> Ending {
+pub(crate) fn ending(id: MessageId, delivered: bool) -> Ending {
     let key = SecretKey::from_seed(&[4; 32]);
     let outcome = if delivered {
         Outcome::Delivered { height: Height(1), transaction: vec![1], call: Call::None }

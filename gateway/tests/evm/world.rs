@@ -28,14 +28,16 @@ use distpos_proto::{
 use serde_json::{Value as Json, json};
 
 /// The well-known keys of development nodes.
-const KEYS: [&str; 3] = [
+const KEYS: [&str; 4] = [
     "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",
     "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d",
     "5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a",
+    "7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6",
 ];
 pub(crate) const OWNER: usize = 0;
 pub(crate) const GATEWAY: usize = 1;
 pub(crate) const USER: usize = 2;
+pub(crate) const SECOND: usize = 3;
 pub(crate) const PEER_TAG: GenesisTag = GenesisTag([7; 8]);
 
 pub(crate) fn key(index: usize) -> EvmKey {
