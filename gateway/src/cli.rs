@@ -9,11 +9,11 @@ use clap::Parser;
 
 pub use exit::Exit;
 
-mod amount;
 mod exit;
 mod gateway;
 mod send;
 
+use crate::amount;
 use exit::Failure;
 
 /// `distpos-gateway`, with the process's arguments.

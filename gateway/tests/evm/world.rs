@@ -10,7 +10,7 @@ use std::{
 use alloy_primitives::{Address, U256, keccak256};
 use distpos_gateway::chain::{
     ChainEvent, Cursor, LocalChain, Submission, Submitted,
-    evm::{Deployed, Evm, EvmConfig, EvmKey, Finality, Operator, UserCall},
+    evm::{Alerts, Deployed, Evm, EvmConfig, EvmKey, Finality, Operator, UserCall},
 };
 use distpos_proto::{
     amount::Amount,
@@ -221,7 +221,7 @@ impl World {
 
 pub(crate) fn config(node: &Node, deployed: &Deployed) -> EvmConfig {
     EvmConfig {
-        node: node.url.clone(),
+        nodes: node.url.as_str().into(),
         chain: chain("e2e4"),
         eth_chain_id: deployed.eth_chain_id,
         contract: deployed.contract,
@@ -229,6 +229,7 @@ pub(crate) fn config(node: &Node, deployed: &Deployed) -> EvmConfig {
         finality: Finality::Tag,
         poll: Duration::from_millis(20),
         inclusion_time_max: Duration::from_secs(20),
+        alerts: Alerts::default(),
     }
 }
 
