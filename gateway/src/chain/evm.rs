@@ -31,6 +31,7 @@ use crate::chain::{
 
 mod abi;
 mod answer;
+pub mod calldata;
 mod deploy;
 pub mod keystore;
 mod prove;
