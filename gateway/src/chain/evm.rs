@@ -32,6 +32,7 @@ use crate::chain::{
 mod abi;
 mod alarm;
 mod answer;
+pub mod calldata;
 mod deploy;
 pub mod keystore;
 mod prove;
