@@ -3,6 +3,8 @@
 //! `gateway/src/chain/x.rs` speaks to the local node, `proto/src/light/x.rs` judges the same
 //! family's evidence on the other side.
 
+use std::{fmt, time::Duration};
+
 use async_trait::async_trait;
 use distpos_proto::{
     address::Local,
@@ -195,6 +197,43 @@ pub enum ChainError {
         /// What was found and what was expected.
         what: String,
     },
+    /// The node wants to be asked less; waiting was not enough.
+    #[error("node at {node} is asked too often{}", Wait(*wait))]
+    RateLimited {
+        /// Where it was asked.
+        node: String,
+        /// How long it wants to be left alone, if it says.
+        wait: Option<Duration>,
+    },
+    /// No node has what must exist: it was pruned, or the node is behind.
+    #[error(
+        "no node has {what} ({call} at {nodes}): a node is needed that keeps blocks, receipts and \
+         logs from there on"
+    )]
+    HistoryMissing {
+        /// The call.
+        call: &'static str,
+        /// What was asked for, such as `block 17`.
+        what: String,
+        /// Who was asked.
+        nodes: String,
+    },
+    /// The node gives the logs of no range, not even of one block.
+    #[error("node refuses the logs of block {height} alone: {what}")]
+    LogsRefused {
+        /// The block.
+        height: Height,
+        /// What the node says.
+        what: String,
+    },
+    /// Nodes give different answers where a quorum must agree: one of them is wrong.
+    #[error("nodes disagree about {call}: {nodes}")]
+    Disagreement {
+        /// The call.
+        call: &'static str,
+        /// Who says one thing and who another.
+        nodes: String,
+    },
     /// The node is of another chain, or has lost final blocks: the operator must look.
     #[error("node is not the chain that was configured: {0}")]
     OtherChain(String),
@@ -211,9 +250,24 @@ impl ChainError {
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Garbage { .. } | Self::Store(_) => true,
+            Self::Unreachable { .. }
+            | Self::Garbage { .. }
+            | Self::RateLimited { .. }
+            | Self::HistoryMissing { .. }
+            | Self::LogsRefused { .. }
+            | Self::Disagreement { .. }
+            | Self::Store(_) => true,
             Self::OtherChain(_) | Self::Refused(_) => false,
         }
+    }
+}
+
+/// `: again in 7 s`, where it is known.
+struct Wait(Option<Duration>);
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |wait| write!(f, ": again in {} s", wait.as_secs_f32().ceil()))
     }
 }
 

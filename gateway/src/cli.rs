@@ -9,11 +9,13 @@ use clap::Parser;
 
 pub use exit::Exit;
 
-mod amount;
+mod evm_key;
 mod exit;
 mod gateway;
+mod prompt;
 mod send;
 
+use crate::amount;
 use exit::Failure;
 
 /// `distpos-gateway`, with the process's arguments.
@@ -62,27 +64,4 @@ fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
 fn say_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(value).map_err(|e| Failure::new(Exit::Internal, e))?;
     say(text)
-}
-
-/// Makes an EVM account's key in a new file that only its owner may read.
-fn new_evm_key(file: &std::path::Path) -> Result<crate::chain::evm::EvmKey, Failure> {
-    use std::{io::Write, os::unix::fs::OpenOptionsExt};
-    let failed =
-        |error: std::io::Error| Failure::configuration(format_args!("{}: {error}", file.display()));
-    let mut seed = zeroize::Zeroizing::new([0; 32]);
-    let key = loop {
-        getrandom::fill(seed.as_mut_slice()).map_err(|e| Failure::of(Exit::Internal, e))?;
-        // All but about one in 2^128 of these are keys of the curve.
-        if let Some(key) = crate::chain::evm::EvmKey::from_bytes(&seed) {
-            break key;
-        }
-    };
-    let text = zeroize::Zeroizing::new(format!(
-        "0x{}\n",
-        *zeroize::Zeroizing::new(data_encoding::HEXLOWER.encode(seed.as_slice()))
-    ));
-    let mut options = std::fs::OpenOptions::new();
-    let mut new = options.write(true).create_new(true).mode(0o600).open(file).map_err(failed)?;
-    new.write_all(text.as_bytes()).and_then(|()| new.sync_all()).map_err(failed)?;
-    Ok(key)
 }

@@ -149,6 +149,11 @@ pub enum Event {
         /// For how long, in milliseconds.
         delay: u64,
     },
+    /// What the operator was alerted of is well again.
+    Note {
+        /// What.
+        what: String,
+    },
     /// The operator should look.
     Alert {
         /// At what.
@@ -238,6 +243,7 @@ impl fmt::Display for Event {
             Self::Deferred { chain, messages, reply, delay } => {
                 write!(f, "deferred chain={chain} messages={messages} delay={delay}ms \"{reply}\"")
             }
+            Self::Note { what } => write!(f, "note {what}"),
             Self::Alert { what } => write!(f, "alert {what}"),
         }
     }

@@ -1,5 +1,6 @@
 //! The DistPOS relay daemon and its commands.
 
+mod amount;
 pub mod chain;
 pub mod cli;
 pub mod clock;

@@ -5,6 +5,9 @@
 #[path = "evm/world.rs"]
 mod world;
 
+#[path = "evm/false_node.rs"]
+mod false_node;
+
 #[path = "evm/outbox.rs"]
 mod outbox;
 
@@ -22,3 +25,6 @@ mod evidence;
 
 #[path = "evm/node_faults.rs"]
 mod node_faults;
+
+#[path = "evm/several_nodes.rs"]
+mod several_nodes;

@@ -7,7 +7,7 @@
 
 use std::{fmt, time::Duration};
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::Address;
 use async_trait::async_trait;
 use distpos_proto::{
     address::Local,
@@ -30,7 +30,9 @@ use crate::chain::{
 };
 
 mod abi;
+mod alarm;
 mod answer;
+pub mod calldata;
 mod deploy;
 pub mod keystore;
 mod owner;
@@ -41,9 +43,11 @@ mod submit;
 mod wallet;
 mod watch;
 
+pub use alarm::{Alerts, Teller};
 pub use deploy::{Deployed, Operator, Roles, UserCall};
 pub use owner::TokenAccount;
 pub use prove::NOT_PROVABLE;
+pub use rpc::Nodes;
 pub use wallet::{AccountError, EvmKey, account_of};
 
 /// Which block counts as final.
@@ -58,8 +62,8 @@ pub enum Finality {
 /// How to reach a chain, and what it must turn out to be.
 #[derive(Debug, Clone)]
 pub struct EvmConfig {
-    /// The node, `http://host:port/`.
-    pub node: String,
+    /// The nodes.
+    pub nodes: Nodes,
     /// The chain's id in addresses.
     pub chain: ChainId,
     /// What the node's `eth_chainId` must say.
@@ -74,6 +78,8 @@ pub struct EvmConfig {
     pub poll: Duration,
     /// How long a transaction may take into a block before it counts as failed for now.
     pub inclusion_time_max: Duration,
+    /// What the operator is alerted of.
+    pub alerts: Alerts,
 }
 
 /// An EVM chain.
@@ -84,19 +90,20 @@ pub struct Evm {
     sender: submit::Sender,
     logs: watch::LogRange,
     blocks: prove::BlockCache,
+    told: alarm::Told,
 }
 
 impl Evm {
-    /// Connects and checks that the node is the chain that was configured. `key` is the gateway's
+    /// Connects and checks that the nodes are of the chain that was configured. `key` is the gateway's
     /// account, which must have the contract's gateway role and pay for gas.
     ///
     /// # Errors
-    /// [`ChainError::OtherChain`] if chain id, genesis or contract differ from the configuration.
+    /// [`ChainError::OtherChain`] if chain id, genesis or contract differ from the configuration at
+    /// every node, or at so many that the others are no quorum.
     pub async fn open(config: EvmConfig, key: EvmKey) -> Result<Self, ChainError> {
-        let rpc = Rpc::new(&config.node)?;
-        check_chain_id(&rpc, config.eth_chain_id).await?;
-        let tag = genesis_tag(&rpc).await?;
-        check_contract(&rpc, config.contract, config.chain, tag).await?;
+        let rpc = Rpc::new(&config.nodes, config.alerts.teller.clone())?;
+        let tag = find_chain(&rpc, &config).await?;
+        rpc.settle().await;
         let facts = Facts {
             chain: config.chain,
             tag,
@@ -105,7 +112,7 @@ impl Evm {
         };
         let sender = submit::Sender::new(key, config.eth_chain_id, config.inclusion_time_max);
         let (logs, blocks) = (watch::LogRange::default(), prove::BlockCache::default());
-        Ok(Self { rpc, config, facts, sender, logs, blocks })
+        Ok(Self { rpc, config, facts, sender, logs, blocks, told: alarm::Told::default() })
     }
 
     /// The gateway's own account.
@@ -114,9 +121,14 @@ impl Evm {
         self.sender.address()
     }
 
+    /// The accounts that pay for gas.
+    fn accounts(&self) -> Vec<Address> {
+        vec![self.address()]
+    }
+
     /// Whether an account is one that this gateway sends with.
     fn is_own(&self, account: Address) -> bool {
-        account == self.address()
+        self.accounts().contains(&account)
     }
 
     /// Whether the contract lets [`Self::address`] deliver, void and end messages.
@@ -132,13 +144,22 @@ impl Evm {
     async fn final_block(&self) -> Result<Block, ChainError> {
         match self.config.finality {
             Finality::Tag => {
-                let block: Option<Block> =
-                    self.rpc.call("eth_getBlockByNumber", json!(["finalized", false])).await?;
-                block.ok_or_else(|| garbage("eth_getBlockByNumber", "no finalized block"))
+                let (call, params) = ("eth_getBlockByNumber", json!(["finalized", false]));
+                if self.rpc.quorum() > 1 {
+                    let number = |block: &Option<Block>| block.as_ref().map(|b| b.number.0);
+                    let height = self.rpc.height(call, params, number).await?;
+                    return block(&self.rpc, Height(height)).await;
+                }
+                let block: Option<Block> = self.rpc.sought(call, params).await?;
+                block.ok_or_else(|| garbage(call, "no finalized block"))
             }
             Finality::Confirmations(count) => {
-                let latest: Number = self.rpc.call("eth_blockNumber", json!([])).await?;
-                block(&self.rpc, Height(latest.0.saturating_sub(count))).await
+                let (call, params) = ("eth_blockNumber", json!([]));
+                let latest = match self.rpc.quorum() {
+                    1 => self.rpc.call::<Number>(call, params).await?.0,
+                    _ => self.rpc.height(call, params, |number: &Number| Some(number.0)).await?,
+                };
+                block(&self.rpc, Height(latest.saturating_sub(count))).await
             }
         }
     }
@@ -153,8 +174,7 @@ impl fmt::Debug for Evm {
 /// The block of a height.
 async fn block(rpc: &Rpc, height: Height) -> Result<Block, ChainError> {
     let call = "eth_getBlockByNumber";
-    let found: Option<Block> = rpc.call(call, json!([number(height), false])).await?;
-    let found = found.ok_or_else(|| garbage(call, format!("no block {height}")))?;
+    let found: Block = rpc.found(call, json!([number(height), false])).await?;
     if found.number.0 == height.0 {
         return Ok(found);
     }
@@ -172,12 +192,19 @@ async fn view(rpc: &Rpc, contract: Address, input: Vec<u8>) -> Result<Vec<u8>, C
     Ok(answer.0)
 }
 
-async fn check_chain_id(rpc: &Rpc, expected: u64) -> Result<(), ChainError> {
-    let found: Quantity = rpc.call("eth_chainId", json!([])).await?;
-    if found.0 == U256::from(expected) {
-        return Ok(());
+/// Of the chains with the configured id, the one that has the contract.
+async fn find_chain(rpc: &Rpc, config: &EvmConfig) -> Result<GenesisTag, ChainError> {
+    let mut refusal = None;
+    for identity in rpc.chains(config.eth_chain_id).await? {
+        rpc.expect(identity);
+        let tag = identity.tag();
+        match check_contract(rpc, config.contract, config.chain, tag).await {
+            Ok(()) => return Ok(tag),
+            Err(error @ ChainError::OtherChain(_)) => refusal = refusal.or(Some(error)),
+            Err(error) => return Err(error),
+        }
     }
-    Err(ChainError::OtherChain(format!("eth_chainId is {}, expected {expected}", found.0)))
+    Err(refusal.unwrap_or_else(|| garbage("eth_chainId", "no chain")))
 }
 
 async fn genesis_tag(rpc: &Rpc) -> Result<GenesisTag, ChainError> {
@@ -192,7 +219,7 @@ async fn check_contract(
     tag: GenesisTag,
 ) -> Result<(), ChainError> {
     let other = |what: String| Err(ChainError::OtherChain(what));
-    let code: Hex = rpc.call("eth_getCode", json!([hex(address.as_slice()), "latest"])).await?;
+    let code: Hex = rpc.agreed("eth_getCode", json!([hex(address.as_slice()), "latest"])).await?;
     if code.0.is_empty() {
         return other(format!("no contract at {address}"));
     }
@@ -223,6 +250,7 @@ impl LocalChain for Evm {
 
     async fn watch(&self, after: Option<Cursor>) -> Result<Watched, ChainError> {
         loop {
+            self.look().await;
             if let Some(watched) = self.watch_once(after).await? {
                 return Ok(watched);
             }

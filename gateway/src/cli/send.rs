@@ -14,9 +14,11 @@ use serde_json::json;
 use super::{Exit, Failure, say, say_json};
 use crate::{clock, config::text::parse_duration, submit::ChainView};
 use client::Client;
+use data::{Data, data};
 
 mod address;
 mod client;
+mod data;
 mod evm;
 mod follow;
 mod keys;
@@ -111,8 +113,9 @@ struct OrderArguments {
     /// How much: a whole number of the smallest unit; on EVM also 1.5eth, 20gwei.
     #[arg(long, default_value = "0")]
     amount: String,
-    /// Call data or a note, in hex.
-    #[arg(long, value_name = "0x…", default_value = "", value_parser = data)]
+    /// Call data or a note: hex, a call such as 'greet(string,uint256) "hello world" 5', or a file
+    /// with the bytes.
+    #[arg(long, value_name = "0x…|CALL|@FILE", default_value = "", value_parser = data)]
     data: Data,
     /// Gas for the recipient's call, in the destination's unit; 0: no call.
     #[arg(long, default_value_t = 0)]
@@ -131,17 +134,6 @@ enum Fail {
     Return,
     /// The recipient keeps it.
     Keep,
-}
-
-#[derive(Clone)]
-struct Data(Vec<u8>);
-
-fn data(text: &str) -> Result<Data, String> {
-    let bytes = crate::config::text::parse_hex(text)?;
-    match bytes.len() {
-        0..=Message::DATA_BYTES_MAX => Ok(Data(bytes)),
-        found => Err(format!("found {found} bytes, expected at most {}", Message::DATA_BYTES_MAX)),
-    }
 }
 
 fn lifetime(text: &str) -> Result<Duration, String> {
@@ -241,7 +233,7 @@ fn order(arguments: &SendArguments, chain: &ChainView) -> Result<Order, Failure>
     Ok(Order {
         to: to.on(own),
         amount: super::amount::parse(amount, evm).map_err(Failure::usage)?,
-        data: data.0.clone(),
+        data: data.bytes().to_vec(),
         gas: *gas,
         on_fail: match on_fail {
             Fail::Return => OnFail::Return,

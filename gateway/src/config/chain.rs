@@ -99,8 +99,10 @@ pub struct Allocation {
 /// A node of an EVM chain.
 #[derive(Debug, Clone)]
 pub struct EvmNode {
-    /// Its JSON-RPC address, `http://…`.
-    pub rpc: String,
+    /// JSON-RPC addresses, `http://…`, in the order in which they are tried.
+    pub rpc: Vec<String>,
+    /// How many of them must agree; 1: they stand in for each other.
+    pub quorum: usize,
     /// What its `eth_chainId` answers; another answer stops the gateway.
     pub chain_id: u64,
     /// The DistPOS contract.
@@ -111,6 +113,10 @@ pub struct EvmNode {
     pub finality: Finality,
     /// How often the node is asked for new blocks.
     pub poll: Duration,
+    /// Alert when the newest block is older; zero: never.
+    pub head_age_max: Duration,
+    /// Alert when a sending account has less, in wei; zero: never.
+    pub balance_min: Amount,
     /// The gateway's own key on that chain: a file made by `distpos-send keygen --evm`, or a keystore.
     pub key: PathBuf,
     /// File with the keystore's password.
@@ -148,7 +154,10 @@ struct RawEvmNode(EvmNode);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawEvm {
-    rpc: String,
+    #[serde(deserialize_with = "text::one_or_list")]
+    rpc: Vec<String>,
+    #[serde(default = "one")]
+    quorum: usize,
     chain_id: u64,
     contract: String,
     #[serde(default)]
@@ -157,6 +166,10 @@ struct RawEvm {
     confirmations: Option<u64>,
     #[serde(default = "one_second", deserialize_with = "text::duration")]
     poll: Duration,
+    #[serde(default = "quarter_of_an_hour", deserialize_with = "text::duration")]
+    head_age_max: Duration,
+    #[serde(default = "some_gas", deserialize_with = "text::coin")]
+    balance_min: Amount,
     key: PathBuf,
     password: Option<PathBuf>,
 }
@@ -190,12 +203,7 @@ impl TryFrom<RawEvm> for RawEvmNode {
     type Error = String;
 
     fn try_from(raw: RawEvm) -> Result<Self, String> {
-        if !raw.rpc.starts_with("http://") {
-            return Err(format!(
-                "rpc is {:?}, expected an address that starts with http://",
-                raw.rpc
-            ));
-        }
+        check_nodes(&raw.rpc, raw.quorum)?;
         let contract = text::parse_hex(&raw.contract)
             .ok()
             .and_then(|bytes| bytes.try_into().ok())
@@ -218,14 +226,59 @@ impl TryFrom<RawEvm> for RawEvmNode {
             let (found, least) = (raw.poll, POLL_MIN);
             return Err(format!("poll is {found:?}, expected {least:?} or more"));
         }
-        let RawEvm { rpc, chain_id, from_block, poll, key, password, .. } = raw;
-        Ok(Self(EvmNode { rpc, chain_id, contract, from_block, finality, poll, key, password }))
+        let RawEvm { rpc, quorum, chain_id, from_block, poll, key, password, .. } = raw;
+        let RawEvm { head_age_max, balance_min, .. } = raw;
+        Ok(Self(EvmNode {
+            rpc,
+            quorum,
+            chain_id,
+            contract,
+            from_block,
+            finality,
+            poll,
+            head_age_max,
+            balance_min,
+            key,
+            password,
+        }))
     }
 }
+
+fn check_nodes(rpc: &[String], quorum: usize) -> Result<(), String> {
+    if let Some(other) = rpc.iter().find(|url| !url.starts_with("http://")) {
+        return Err(format!("rpc is {other:?}, expected an address that starts with http://"));
+    }
+    if !(1..=NODES_MAX).contains(&rpc.len()) {
+        return Err(format!("rpc has {} addresses, expected 1 to {NODES_MAX}", rpc.len()));
+    }
+    if let Some(twice) = rpc.iter().enumerate().find(|(at, url)| rpc[..*at].contains(url)) {
+        return Err(format!("rpc has {:?} twice: one node agrees with itself", twice.1));
+    }
+    if !(1..=rpc.len()).contains(&quorum) {
+        return Err(format!("quorum is {quorum}, expected 1 to {}, the nodes in rpc", rpc.len()));
+    }
+    Ok(())
+}
+
+/// Most nodes: more of them only ask the same of each other.
+const NODES_MAX: usize = 8;
 
 /// Least time between two questions to a node: without any, it would be asked without end.
 const POLL_MIN: Duration = Duration::from_millis(10);
 
 const fn one_second() -> Duration {
     Duration::from_secs(1)
+}
+
+const fn one() -> usize {
+    1
+}
+
+const fn quarter_of_an_hour() -> Duration {
+    Duration::from_secs(15 * 60)
+}
+
+/// 0.05 of the coin: a few hundred deliveries where gas is cheap, an hour's where it is not.
+fn some_gas() -> Amount {
+    Amount::from(50_000_000_000_000_000_u64)
 }

@@ -253,3 +253,37 @@ fn warnings_say_what_will_surprise() {
 }
 
 const LEDGER_OUTBOX_TEXT: &str = "ledger";
+
+#[test]
+fn an_evm_chain_has_one_node_or_several_and_what_it_alerts_of() {
+    let node = |text: &str| match parse(text).unwrap().chain.node {
+        Node::Evm(node) => node,
+        Node::Ledger(_) => panic!("expected an EVM chain"),
+    };
+    let short = node(EVM);
+    assert_eq!((short.rpc.len(), short.quorum), (1, 1));
+    assert_eq!(short.head_age_max, Duration::from_secs(900));
+    assert_eq!(short.balance_min.to_string(), "50000000000000000");
+
+    let with = |rpc: &str, more: &str| {
+        EVM.replace("rpc = \"http://127.0.0.1:8545\"", &format!("rpc = {rpc}\n{more}"))
+    };
+    let three = r#"["http://a:1", "http://b:1", "http://c:1"]"#;
+    let long = node(&with(three, "quorum = 2\nhead_age_max = \"0s\"\nbalance_min = \"20gwei\""));
+    assert_eq!(long.rpc, ["http://a:1", "http://b:1", "http://c:1"]);
+    assert_eq!((long.quorum, long.head_age_max), (2, Duration::ZERO));
+    assert_eq!(long.balance_min.to_string(), "20000000000");
+
+    for (rpc, more, what) in [
+        (three, "quorum = 4", "quorum is 4, expected 1 to 3"),
+        (three, "quorum = 0", "quorum is 0, expected 1 to 3"),
+        ("[]", "", "rpc has 0 addresses, expected 1 to 8"),
+        ("[\"http://a:1\", \"https://b:1\"]", "", "rpc is \"https://b:1\""),
+        ("[\"http://a:1\", \"http://a:1\"]", "", "rpc has \"http://a:1\" twice"),
+        ("7", "", "expected a text, or an array of texts"),
+        ("\"http://a:1\"", "balance_min = \"0.05\"", "amount is \"0.05\", expected whole wei"),
+    ] {
+        let found = refusal(&with(rpc, more));
+        assert!(found.contains(what), "{what}: {found}");
+    }
+}

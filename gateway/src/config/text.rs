@@ -51,6 +51,26 @@ where
     Ok(texts.into_iter().map(|Text(value)| value).collect())
 }
 
+/// Reads one text, or an array of them.
+pub(super) fn one_or_list<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a text, or an array of texts")]
+    enum Texts {
+        One(String),
+        List(Vec<String>),
+    }
+    Ok(match Texts::deserialize(input)? {
+        Texts::One(text) => vec![text],
+        Texts::List(texts) => texts,
+    })
+}
+
+/// Reads a sum of an EVM chain's coin: `"0.05eth"`, `"20gwei"`, or whole wei.
+pub(super) fn coin<'de, D: Deserializer<'de>>(input: D) -> Result<Amount, D::Error> {
+    let text = String::deserialize(input)?;
+    crate::amount::parse(&text, true).map_err(de::Error::custom)
+}
+
 /// Reads a table whose keys are read from their text.
 pub(super) fn map<'de, D, K, V>(input: D) -> Result<BTreeMap<K, V>, D::Error>
 where

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use crate::{
     chain::{
-        ChainError, LocalChain,
+        LocalChain,
         evm::{self, Evm, EvmConfig},
         ledger::Ledger,
     },
@@ -94,7 +94,7 @@ async fn register(config: &Config, ledger: &Ledger) -> anyhow::Result<()> {
 
 async fn open_evm(chain: ChainId, node: &EvmNode, events: &Arc<dyn Events>) -> anyhow::Result<Evm> {
     let config = EvmConfig {
-        node: node.rpc.clone(),
+        nodes: evm::Nodes::new(node.rpc.clone(), node.quorum),
         chain,
         eth_chain_id: node.chain_id,
         contract: Address::from(node.contract),
@@ -105,14 +105,25 @@ async fn open_evm(chain: ChainId, node: &EvmNode, events: &Arc<dyn Events>) -> a
         },
         poll: node.poll,
         inclusion_time_max: INCLUSION_TIME_MAX,
+        alerts: evm::Alerts {
+            head_age_max: node.head_age_max,
+            balance_min: node.balance_min,
+            teller: evm::Teller::new(events.clone()),
+            ..evm::Alerts::default()
+        },
     };
+    let mut told = None;
     loop {
         let key = evm::keystore::read(&node.key, node.password.as_deref())
             .with_context(|| format!("chain.evm.key {}", node.key.display()))?;
         let evm = match Evm::open(config.clone(), key).await {
             Ok(evm) => evm,
-            Err(error @ (ChainError::Unreachable { .. } | ChainError::Garbage { .. })) => {
-                events.emit(Event::Alert { what: format!("chain: {error}") });
+            Err(error) if error.is_temporary() => {
+                let what = format!("chain: {error}");
+                // Once for each reason, however long it takes.
+                if told.replace(what.clone()).is_none_or(|before| before != what) {
+                    events.emit(Event::Alert { what });
+                }
                 sleep(NODE_PAUSE).await;
                 continue;
             }

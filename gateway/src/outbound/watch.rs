@@ -28,19 +28,27 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Follows the chain until asked to stop.
 pub async fn run(gateway: &Gateway, stop: &Stop) {
     let mut pause = PAUSE_MIN;
+    let mut told = None;
     while !stop.is_asked() {
         let outcome = tokio::select! { biased;
             () = stop.asked() => return,
             outcome = follow(gateway) => outcome,
         };
         if let Err(what) = outcome {
-            gateway.emit(Event::Alert { what });
+            // Once for each reason, however long it takes.
+            if told.replace(what.clone()).is_none_or(|before: String| before != what) {
+                gateway.emit(Event::Alert { what });
+            }
             tokio::select! { biased;
                 () = stop.asked() => return,
                 () = sleep(pause) => pause = (pause * 2).min(PAUSE_MAX),
             }
         } else {
             pause = PAUSE_MIN;
+            if told.take().is_some() {
+                let what = "chain: its blocks are followed again".into();
+                gateway.emit(Event::Note { what });
+            }
         }
     }
 }

@@ -1,103 +1,21 @@
-use std::{
-    io::{Read, Write},
-    net::{Shutdown, TcpListener, TcpStream},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
-    time::Duration,
-};
+use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use alloy_primitives::Address;
 use distpos_gateway::chain::{
     ChainError, LocalChain,
-    evm::{Evm, EvmConfig, Finality},
+    evm::{Alerts, Evm, EvmConfig, Finality},
 };
 use distpos_proto::chain::Height;
 use serde_json::{Value as Json, json};
 
-use super::world::{GATEWAY, World, chain, config, key};
-
-/// What the false node makes of a request's body and method: an answer's body.
-type Answers = dyn Fn(&str, &str) -> Vec<u8> + Send + Sync;
-
-/// A node that answers as it is told.
-struct FalseNode {
-    url: String,
-    address: std::net::SocketAddr,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl FalseNode {
-    fn start(answers: impl Fn(&Json, &str) -> Vec<u8> + Send + Sync + 'static) -> Self {
-        Self::start_raw(move |body, method| {
-            let call: Json = serde_json::from_str(body).unwrap();
-            answers(&call["id"], method)
-        })
-    }
-
-    fn start_raw(answers: impl Fn(&str, &str) -> Vec<u8> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if stopped.load(Ordering::SeqCst) {
-                    return;
-                }
-                if let Ok(stream) = stream {
-                    serve(stream, &answers);
-                }
-            }
-        });
-        let url = format!("http://{address}/");
-        Self { url, address, stop, thread: Some(thread) }
-    }
-}
-
-impl Drop for FalseNode {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::SeqCst);
-        TcpStream::connect(self.address).ok();
-        self.thread.take().unwrap().join().ok();
-    }
-}
-
-/// One request a connection, so that keeping connections is put to the test too.
-fn serve(mut stream: TcpStream, answers: &Answers) {
-    let mut request = Vec::new();
-    let mut buffer = [0; 4096];
-    let body = loop {
-        let Ok(read @ 1..) = stream.read(&mut buffer) else { return };
-        request.extend(&buffer[..read]);
-        let text = String::from_utf8_lossy(&request);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| {
-            let line = line.to_ascii_lowercase();
-            line.strip_prefix("content-length: ")?.parse::<usize>().ok()
-        });
-        if length.is_some_and(|length| body.len() >= length) {
-            break body.to_owned();
-        }
-    };
-    let call: Json = serde_json::from_str(&body).unwrap();
-    let answer = answers(&body, call["method"].as_str().unwrap());
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", answer.len());
-    stream.write_all(head.as_bytes()).ok();
-    stream.write_all(&answer).ok();
-    stream.shutdown(Shutdown::Both).ok();
-}
-
-fn result(id: &Json, result: &Json) -> Vec<u8> {
-    json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string().into_bytes()
-}
+use super::{
+    false_node::{FalseNode, bent, pass_on, result},
+    world::{GATEWAY, World, chain, config, key},
+};
 
 async fn opened(node: &str) -> Result<Evm, ChainError> {
     let config = EvmConfig {
-        node: node.to_owned(),
+        nodes: node.into(),
         chain: chain("e2e4"),
         eth_chain_id: 58_084,
         contract: Address::repeat_byte(1),
@@ -105,6 +23,7 @@ async fn opened(node: &str) -> Result<Evm, ChainError> {
         finality: Finality::Confirmations(2),
         poll: Duration::from_millis(10),
         inclusion_time_max: Duration::from_secs(1),
+        alerts: Alerts::default(),
     };
     Evm::open(config, key(GATEWAY)).await
 }
@@ -165,34 +84,6 @@ async fn a_node_that_is_not_there_is_waited_for() {
     }
 }
 
-/// Asks the real node.
-fn pass_on(world: &World) -> impl Fn(&str) -> Json + Send + Sync + 'static {
-    let authority = world.node.url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-    move |body| {
-        let mut stream = TcpStream::connect(&authority).unwrap();
-        let length = body.len();
-        write!(
-            stream,
-            "POST / HTTP/1.1\r\nHost: {authority}\r\nContent-Type: application/json\r\n\
-             Connection: close\r\nContent-Length: {length}\r\n\r\n{body}"
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
-    }
-}
-
-/// A real node's answers, some of them bent.
-fn bent(world: &World, bend: impl Fn(&str, &mut Json) + Send + Sync + 'static) -> FalseNode {
-    let pass = pass_on(world);
-    FalseNode::start_raw(move |body, method| {
-        let mut answer = pass(body);
-        bend(method, &mut answer);
-        answer.to_string().into_bytes()
-    })
-}
-
 #[tokio::test]
 #[ignore = "needs anvil"]
 async fn a_node_that_bends_its_answers_makes_no_evidence_and_no_messages() {
@@ -202,7 +93,8 @@ async fn a_node_that_bends_its_answers_makes_no_evidence_and_no_messages() {
     let watched = world.evm.watch(None).await.unwrap();
     let height = watched.blocks[0].height;
     let open = async |node: &FalseNode| {
-        let config = EvmConfig { node: node.url.clone(), ..config(&world.node, &world.deployed) };
+        let config =
+            EvmConfig { nodes: node.url.as_str().into(), ..config(&world.node, &world.deployed) };
         Evm::open(config, key(GATEWAY)).await.unwrap()
     };
     let is_garbage = |error: &ChainError| matches!(error, ChainError::Garbage { .. });
@@ -278,7 +170,8 @@ async fn a_node_that_refuses_long_ranges_is_asked_for_shorter_ones() {
     let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
     let seen = Arc::clone(&asked);
     let node = refusing_ranges(&world, seen);
-    let config = EvmConfig { node: node.url.clone(), ..config(&world.node, &world.deployed) };
+    let config =
+        EvmConfig { nodes: node.url.as_str().into(), ..config(&world.node, &world.deployed) };
     let evm = Evm::open(config, key(GATEWAY)).await.unwrap();
     let head = evm.head().await.unwrap();
     let (mut found, mut after) = (Vec::new(), None);

@@ -10,7 +10,9 @@ use std::{
 use alloy_primitives::{Address, U256, keccak256};
 use distpos_gateway::chain::{
     ChainEvent, Cursor, LocalChain, Submission, Submitted,
-    evm::{Deployed, Evm, EvmConfig, EvmKey, Finality, Operator, Roles, TokenAccount, UserCall},
+    evm::{
+        Alerts, Deployed, Evm, EvmConfig, EvmKey, Finality, Operator, Roles, TokenAccount, UserCall,
+    },
 };
 use distpos_proto::{
     amount::Amount,
@@ -230,7 +232,7 @@ impl World {
 
 pub(crate) fn config(node: &Node, deployed: &Deployed) -> EvmConfig {
     EvmConfig {
-        node: node.url.clone(),
+        nodes: node.url.as_str().into(),
         chain: chain("e2e4"),
         eth_chain_id: deployed.eth_chain_id,
         contract: deployed.contract,
@@ -238,6 +240,7 @@ pub(crate) fn config(node: &Node, deployed: &Deployed) -> EvmConfig {
         finality: Finality::Tag,
         poll: Duration::from_millis(20),
         inclusion_time_max: Duration::from_secs(20),
+        alerts: Alerts::default(),
     }
 }
 

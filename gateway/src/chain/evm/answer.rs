@@ -78,8 +78,12 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
+fn or_zero<'de, D: Deserializer<'de>>(input: D) -> Result<u64, D::Error> {
+    Ok(Option::<Number>::deserialize(input)?.map_or(0, |number| number.0))
+}
+
 /// A block without its transactions' bodies.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Block {
     pub(super) hash: Fixed<32>,
@@ -164,7 +168,7 @@ impl Block {
 }
 
 /// A log of the contract.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LogEntry {
     pub(super) address: Fixed<20>,
@@ -186,11 +190,12 @@ impl LogEntry {
 }
 
 /// A transaction's receipt.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Receipt {
-    #[serde(default, rename = "type")]
-    pub(super) kind: Option<Number>,
+    /// 0 where the node leaves it out: nodes that agree must not differ in that.
+    #[serde(default, rename = "type", deserialize_with = "or_zero")]
+    pub(super) kind: u64,
     pub(super) transaction_hash: Fixed<32>,
     pub(super) block_hash: Fixed<32>,
     pub(super) block_number: Number,

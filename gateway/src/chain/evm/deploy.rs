@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    EvmKey, abi,
+    EvmKey, Teller, abi,
     abi::{Arg, Event, Words},
     answer::{Hex, Quantity, Receipt, hex},
     check_contract, genesis_tag,
@@ -98,7 +98,7 @@ impl Operator {
     /// # Errors
     /// [`ChainError`] if the node does not answer.
     pub async fn connect(node: &str, key: EvmKey) -> Result<Self, ChainError> {
-        let rpc = Rpc::new(node)?;
+        let rpc = Rpc::new(&node.into(), Teller::default())?;
         let call = "eth_chainId";
         let found: Quantity = rpc.call(call, json!([])).await?;
         let chain_id = u64::try_from(found.0).map_err(|_| garbage(call, "2^64 or more"))?;

@@ -1,5 +1,5 @@
 //! An EVM account's key on disk: `0x` and 64 hex digits, or a wallet's keystore (Web3 Secret
-//! Storage 3) with its password in another file.
+//! Storage 3) with its password in another file, or asked for.
 
 use std::{
     fs,
@@ -20,6 +20,10 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::EvmKey;
+
+mod create;
+
+pub use create::seal;
 
 /// Longest key or password file, in bytes; keystores have about 500.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -72,8 +76,17 @@ pub enum KeystoreError {
     #[error("keystore kdfparams: more work or memory than is allowed")]
     TooHard,
     /// A keystore, and no password file.
-    #[error("keystore is encrypted: name a password file")]
+    #[error("keystore is encrypted: name its password file with --password")]
     NoPassword,
+    /// Nobody can guess how long a password has to be, but an empty one is a mistake.
+    #[error("password is empty")]
+    EmptyPassword,
+    /// Asking for the password has failed.
+    #[error("password: {0}")]
+    Asking(std::io::Error),
+    /// The operating system has no random numbers.
+    #[error("the operating system gives no random numbers: {0}")]
+    Random(getrandom::Error),
     /// The password does not open it.
     #[error("keystore's mac differs: wrong password, or a damaged file")]
     Password,
@@ -87,12 +100,32 @@ pub enum KeystoreError {
 /// # Errors
 /// [`KeystoreError`] says which file or field is wrong.
 pub fn read(file: &Path, password: Option<&Path>) -> Result<EvmKey, KeystoreError> {
+    read_asking(file, password, || Err(KeystoreError::NoPassword))
+}
+
+/// Reads a key file, and asks for a keystore's password where no file with it is named.
+///
+/// # Errors
+/// [`KeystoreError`] says which file or field is wrong.
+pub fn read_asking(
+    file: &Path,
+    password: Option<&Path>,
+    ask: impl FnOnce() -> Result<Zeroizing<String>, KeystoreError>,
+) -> Result<EvmKey, KeystoreError> {
     let text = secret_file(file)?;
     if !text.trim_start().starts_with('{') {
         return plain(text.trim());
     }
-    let password = secret_file(password.ok_or(KeystoreError::NoPassword)?)?;
-    open(&text, password.trim_end_matches(['\r', '\n']))
+    open(&text, &password.map_or_else(ask, read_password)?)
+}
+
+/// The password of a file that only its owner may read: what stands there without its line's end.
+///
+/// # Errors
+/// [`KeystoreError`] says what is wrong with the file.
+pub fn read_password(file: &Path) -> Result<Zeroizing<String>, KeystoreError> {
+    let text = secret_file(file)?;
+    Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 fn secret_file(file: &Path) -> Result<Zeroizing<String>, KeystoreError> {
@@ -173,10 +206,15 @@ pub fn open(text: &str, password: &str) -> Result<EvmKey, KeystoreError> {
     let iv: [u8; 16] = hex("iv", &crypto.cipherparams.iv)?
         .try_into()
         .map_err(|_| KeystoreError::Field { field: "iv", expected: "16 bytes" })?;
+    encrypt(&derived, &iv, &mut secret);
+    key(&secret).ok_or(KeystoreError::Key)
+}
+
+/// AES-128 in counter mode, under the first half of what was derived; the same way back.
+fn encrypt(derived: &[u8; 32], iv: &[u8; 16], secret: &mut [u8]) {
     let mut aes_key = Zeroizing::new([0; 16]);
     aes_key.copy_from_slice(&derived[..16]);
-    Ctr128BE::<Aes128>::new((&*aes_key).into(), (&iv).into()).apply_keystream(&mut secret);
-    key(&secret).ok_or(KeystoreError::Key)
+    Ctr128BE::<Aes128>::new((&*aes_key).into(), iv.into()).apply_keystream(secret);
 }
 
 fn derive(kdf: &Kdf, password: &str) -> Result<Zeroizing<[u8; 32]>, KeystoreError> {
@@ -228,69 +266,4 @@ fn hex(field: &'static str, text: &str) -> Result<Vec<u8>, KeystoreError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The two vectors of the Web3 Secret Storage definition; both hold the same secret.
-    const PBKDF2: &str = r#"{"crypto":{"cipher":"aes-128-ctr",
-        "cipherparams":{"iv":"6087dab2f9fdbbfaddc31a909735c1e6"},
-        "ciphertext":"5318b4d5bcd28de64ee5559e671353e16f075ecae9f99c7a79a38af5f869aa46",
-        "kdf":"pbkdf2","kdfparams":{"c":262144,"dklen":32,"prf":"hmac-sha256",
-        "salt":"ae3cd4e7013836a3df6bd7241b12db061dbe2c6785853cce422d148a624ce0bd"},
-        "mac":"517ead924a9d0dc3124507e3393d175ce3ff7c1e96529c6c555ce9e51205e9b2"},
-        "id":"3198bc9c-6672-5ab3-d995-4942343ae5b6","version":3}"#;
-    const SCRYPT: &str = r#"{"crypto":{"cipher":"aes-128-ctr",
-        "cipherparams":{"iv":"83dbcc02d8ccb40e466191a123791e0e"},
-        "ciphertext":"d172bf743a674da9cdad04534d56926ef8358534d458fffccd4e6ad2fbde479c",
-        "kdf":"scrypt","kdfparams":{"dklen":32,"n":262144,"r":1,"p":8,
-        "salt":"ab0c7876052600dd703518d6fc3fe8984592145b591fc8fb5c6d43190334ba19"},
-        "mac":"2103ac29920d71da29f15d75b4a16dbe95cfd7ff8faea1056c33131d846e3097"},
-        "id":"3198bc9c-6672-5ab3-d995-4942343ae5b6","version":3}"#;
-    const SECRET: &str = "0x7a28b5ba57c53603b0b07b56bba752f7784bf506fa95edc395f5cf6c7514fe9d";
-
-    #[test]
-    fn the_definitions_own_keystores_open_with_their_password_only() {
-        let expected = plain(SECRET).unwrap().address();
-        for text in [PBKDF2, SCRYPT] {
-            assert_eq!(open(text, "testpassword").unwrap().address(), expected);
-            assert!(matches!(open(text, "testpasswore"), Err(KeystoreError::Password)));
-        }
-    }
-
-    #[test]
-    fn a_keystore_cannot_ask_for_unbounded_work() {
-        let hard = SCRYPT.replace("262144", "1073741824");
-        assert!(matches!(open(&hard, "x"), Err(KeystoreError::TooHard)));
-        let odd = SCRYPT.replace("262144", "262145");
-        assert!(matches!(open(&odd, "x"), Err(KeystoreError::Field { field: "n", .. })));
-        let long = PBKDF2.replace("262144", "4000000000");
-        assert!(matches!(open(&long, "x"), Err(KeystoreError::TooHard)));
-        let short = PBKDF2.replace("\"dklen\":32", "\"dklen\":16");
-        assert!(matches!(open(&short, "x"), Err(KeystoreError::Field { field: "dklen", .. })));
-        let other = PBKDF2.replace("aes-128-ctr", "aes-128-cbc");
-        assert!(matches!(open(&other, "x"), Err(KeystoreError::Field { field: "cipher", .. })));
-        let old = PBKDF2.replace("\"version\":3", "\"version\":1");
-        assert!(matches!(open(&old, "x"), Err(KeystoreError::Field { field: "version", .. })));
-    }
-
-    #[test]
-    fn a_key_file_is_read_only_if_nobody_else_can() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("key");
-        fs::write(&file, format!("{SECRET}\n")).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(read(&file, None), Err(KeystoreError::Mode { mode: 0o640, .. })));
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(read(&file, None).unwrap().address(), plain(SECRET).unwrap().address());
-        fs::write(&file, PBKDF2).unwrap();
-        assert!(matches!(read(&file, None), Err(KeystoreError::NoPassword)));
-        let password = folder.path().join("password");
-        fs::write(&password, "testpassword\n").unwrap();
-        fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(read(&file, Some(&password)).is_ok());
-        fs::write(&file, "0x12").unwrap();
-        assert!(matches!(read(&file, None), Err(KeystoreError::Form)));
-        fs::write(&file, format!("0x{}", "0".repeat(64))).unwrap();
-        assert!(matches!(read(&file, None), Err(KeystoreError::Key)));
-    }
-}
+mod tests;

@@ -19,12 +19,13 @@ use distpos_proto::{
     message::MessageId,
     wire::EVM_NODE_BYTES_MAX,
 };
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 
 use super::{
     Evm,
     abi::Event,
-    answer::{Block, Receipt, hex},
+    answer::{Block, Fixed, Receipt, hex},
     block, number,
     rpc::{RpcError, garbage},
 };
@@ -35,7 +36,9 @@ const BLOCKS_KEPT: usize = 8;
 /// The call that [`ChainError::Garbage`] names when a message cannot be proven, however often it
 /// is asked for; others of its block can.
 pub const NOT_PROVABLE: &str = "prove";
-const RECEIPTS: &str = "eth_getBlockReceipts";
+pub(super) const RECEIPTS: &str = "eth_getBlockReceipts";
+/// Receipts asked for at once where each needs a question: more only fills the node's queue.
+const RECEIPTS_AT_ONCE: usize = 8;
 
 /// A block whose receipts lead to its hash.
 struct Sealed {
@@ -82,15 +85,12 @@ impl Evm {
         sealed.proof(height, ids)
     }
 
-    /// The block's receipts; one by one from a node that does not give them at once.
+    /// The block's receipts; one by one from nodes that do not give them at once.
     async fn receipts(&self, found: &Block) -> Result<Vec<Receipt>, ChainError> {
         let height = number(Height(found.number.0));
-        let receipts = match self.rpc.call::<Option<Vec<Receipt>>>(RECEIPTS, json!([height])).await
-        {
-            Ok(Some(receipts)) => receipts,
-            Ok(None) | Err(RpcError::Node(..) | RpcError::TooLong(_)) => {
-                self.receipts_one_by_one(found).await?
-            }
+        let receipts = match self.rpc.found::<Vec<Receipt>>(RECEIPTS, json!([height])).await {
+            Ok(receipts) => receipts,
+            Err(error) if gives_no_blocks(&error) => self.receipts_one_by_one(found).await?,
             Err(error) => return Err(error.into()),
         };
         let hashes = receipts.iter().map(|receipt| receipt.transaction_hash.0);
@@ -103,13 +103,13 @@ impl Evm {
     }
 
     async fn receipts_one_by_one(&self, found: &Block) -> Result<Vec<Receipt>, ChainError> {
-        let call = "eth_getTransactionReceipt";
-        let mut receipts = Vec::new();
-        for hash in &found.transactions {
-            let receipt: Option<Receipt> = self.rpc.call(call, json!([hex(&hash.0)])).await?;
-            receipts.push(receipt.ok_or_else(|| garbage(call, "no receipt"))?);
-        }
-        Ok(receipts)
+        let ask = async |hash: &Fixed<32>| {
+            let receipt: Receipt =
+                self.rpc.found("eth_getTransactionReceipt", json!([hex(&hash.0)])).await?;
+            Ok::<_, RpcError>(receipt)
+        };
+        let receipts = stream::iter(&found.transactions).map(ask).buffered(RECEIPTS_AT_ONCE);
+        Ok(receipts.try_collect().await?)
     }
 
     fn seal(&self, found: &Block, receipts: &[Receipt]) -> Result<Sealed, ChainError> {
@@ -158,6 +158,16 @@ impl Evm {
     }
 }
 
+/// Whether receipts may still be had one by one: the node has no such call, the answer is too long
+/// for it or for us, or what stands before it (a proxy) does not wait for it.
+fn gives_no_blocks(error: &RpcError) -> bool {
+    match error {
+        RpcError::Node(..) | RpcError::TooLong(_) => true,
+        RpcError::Chain(ChainError::Garbage { .. } | ChainError::HistoryMissing { .. }) => true,
+        RpcError::Chain(_) | RpcError::Reverted(_) => false,
+    }
+}
+
 /// What a node of the trie has beside its receipt: path and lengths.
 const LEAF_BYTES_MAX: usize = 64;
 
@@ -184,7 +194,7 @@ impl Sealed {
 
 /// A receipt as its block's trie holds it (EIP-2718): its type, unless it is the first, and its RLP.
 fn encode(receipt: &Receipt) -> Vec<u8> {
-    let kind = receipt.kind.map_or(0, |kind| kind.0);
+    let kind = receipt.kind;
     let mut out = Vec::new();
     // A type past 127 is no transaction's; the root tells.
     if let (1.., Ok(kind)) = (kind, u8::try_from(kind)) {

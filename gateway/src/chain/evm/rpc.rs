@@ -1,53 +1,95 @@
-//! JSON-RPC 2.0 over HTTP/1.1 to the local node: one call, one answer, nothing believed.
+//! The operator's nodes as one: who is asked, what counts as an answer.
+//!
+//! With a quorum of one, nodes stand in for each other: the first that works answers. With more,
+//! whatever decides about money and evidence ([`Rpc::agreed`], [`Rpc::found`], [`Rpc::height`]) is
+//! believed only when so many nodes say the same; the rest ([`Rpc::call`]) is asked of one, for a
+//! lie about a fee or an estimate costs a retry. A transaction goes to every node.
+//!
+//! Decisions are pure: [`health`] (in which order nodes are asked), [`quorum`] (what they agree on).
 
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{Request, Uri, header};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
+use futures_util::future::join_all;
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::value::RawValue;
-use tokio::{net::TcpStream, time::timeout};
+use serde_json::{Value as Json, value::RawValue};
+use tokio::time::{Instant, sleep};
 
-use crate::chain::ChainError;
+use self::node::{Fault, Memory, Node};
+use super::Teller;
+use crate::{chain::ChainError, event::Event};
 
-/// Longest answer: the receipts of a block of 1,000 large messages.
-const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// How long a connection may take to open: the node is near.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
-/// How long one call may take.
+mod broadcast;
+mod health;
+mod identity;
+mod node;
+mod quorum;
+
+/// How long one call to one node may take.
 const CALL_TIME_MAX: Duration = Duration::from_secs(30);
-/// Connections kept open for the next call: watching, simulating and submitting go on at once.
-const IDLE_MAX: usize = 4;
+/// Rest of a node after its first failure; it doubles.
+const REST_MIN: Duration = Duration::from_secs(5);
+/// Longest wait inside a call for a node that wants to be asked less: callers have time limits.
+const LIMIT_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How often a call waits like that before the caller is told.
+const LIMIT_WAITS_MAX: u32 = 3;
+const SEND: &str = "eth_sendRawTransaction";
 
-/// The node, as JSON-RPC reaches it.
-pub(super) struct Rpc {
-    /// As configured, without what may be secret in it.
-    name: String,
-    authority: (String, u16),
-    target: String,
-    host: String,
-    next: AtomicU64,
-    idle: Mutex<Vec<Connection>>,
+/// Which nodes there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nodes {
+    /// Where they are, `http://host:port/`, in the order in which they are tried.
+    pub urls: Vec<String>,
+    /// How many must agree. 1: nobody is compared, they stand in for each other.
+    pub quorum: usize,
+    /// How long one call to one of them may take.
+    pub call_time_max: Duration,
+    /// How long one that failed is asked after the others; doubled each time, up to two minutes.
+    pub rest_min: Duration,
 }
 
-type Connection = SendRequest<Full<Bytes>>;
+impl Nodes {
+    /// Several nodes, of which `quorum` must agree.
+    #[must_use]
+    pub fn new(urls: Vec<String>, quorum: usize) -> Self {
+        Self { urls, quorum, call_time_max: CALL_TIME_MAX, rest_min: REST_MIN }
+    }
+}
+
+impl<T: Into<String>> From<T> for Nodes {
+    /// One node.
+    fn from(url: T) -> Self {
+        Self::new(vec![url.into()], 1)
+    }
+}
+
+/// The nodes, as JSON-RPC reaches them.
+pub(super) struct Rpc {
+    nodes: Vec<Node>,
+    quorum: usize,
+    rest_min: Duration,
+    /// What every node must be before its answers count; none for an operator's one node.
+    expected: Mutex<Option<identity::Identity>>,
+    /// Calls about which nodes disagree, so that it is told once.
+    disputed: Mutex<BTreeSet<&'static str>>,
+    teller: Teller,
+    /// Until it is known which chain is the right one, it cannot be told who is of another.
+    muted: AtomicBool,
+}
 
 /// What became of a call.
 #[derive(Debug)]
 pub(super) enum RpcError {
     /// The connection or the answer's form.
     Chain(ChainError),
-    /// The answer is longer than [`ANSWER_BYTES_MAX`].
+    /// The answer is longer than [`node::ANSWER_BYTES_MAX`].
     TooLong(&'static str),
     /// The node says no.
     Node(&'static str, NodeError),
@@ -65,10 +107,36 @@ pub(super) struct NodeError {
 }
 
 impl NodeError {
+    /// JSON-RPC 2.0, 5.1.
+    const NO_METHOD: i64 = -32_601;
+    const INTERNAL: i64 = -32_603;
+    /// EIP-1474. Nodes say it of the rate of questions, and in `eth_getLogs` of what was asked for.
+    const LIMIT: i64 = -32_005;
+    /// EIP-4444: the node has given up this part of the history.
+    const PRUNED: i64 = 4_444;
+
     /// The revert's data, where the node gives it.
     fn data(&self) -> Option<Vec<u8>> {
         let text: String = serde_json::from_str(self.data.as_ref()?.get()).ok()?;
         super::answer::bytes_of(&text)
+    }
+
+    pub(super) fn is_no_method(&self) -> bool {
+        self.code == Self::NO_METHOD
+    }
+
+    fn is_pruned(&self) -> bool {
+        self.code == Self::PRUNED
+    }
+
+    /// Whether it is this node that cannot, where another might.
+    fn is_lack(&self) -> bool {
+        self.is_no_method() || self.is_pruned() || self.code == Self::INTERNAL
+    }
+
+    /// Whether the node is asked too often. Some give HTTP's number for it.
+    fn is_limit(&self, call: &str) -> bool {
+        self.code == 429 || (self.code == Self::LIMIT && call != super::watch::LOGS)
     }
 }
 
@@ -88,7 +156,9 @@ impl From<RpcError> for ChainError {
     fn from(error: RpcError) -> Self {
         match error {
             RpcError::Chain(error) => error,
-            RpcError::TooLong(call) => garbage(call, format!("more than {ANSWER_BYTES_MAX} bytes")),
+            RpcError::TooLong(call) => {
+                garbage(call, format!("more than {} bytes", node::ANSWER_BYTES_MAX))
+            }
             RpcError::Node(call, error) => garbage(call, error.to_string()),
             RpcError::Reverted(hash) => {
                 let what = format!("transaction {} reverted", super::answer::hex(&hash));
@@ -109,148 +179,395 @@ pub(super) fn garbage(call: &'static str, what: impl Into<String>) -> ChainError
     ChainError::Garbage { call, what: what.into() }
 }
 
-#[derive(Deserialize)]
-struct Answer<'a> {
-    #[serde(default)]
-    id: Option<u64>,
-    #[serde(default, borrow)]
-    result: Option<&'a RawValue>,
-    #[serde(default)]
-    error: Option<NodeError>,
+/// What one round of questions gave.
+struct Round<T> {
+    /// From which node.
+    answers: Vec<(usize, T)>,
+    /// Such as null for a block that must exist: kept, for what it means is the caller's business.
+    incomplete: Option<T>,
+    faults: Vec<(usize, Fault)>,
+}
+
+impl<T> Default for Round<T> {
+    fn default() -> Self {
+        Self { answers: Vec::new(), incomplete: None, faults: Vec::new() }
+    }
 }
 
 impl Rpc {
-    /// The node at `http://host:port/path`.
-    pub(super) fn new(url: &str) -> Result<Self, ChainError> {
-        let wrong = |what: &str| ChainError::Unreachable {
-            node: "the configured URL".into(),
-            cause: format!("{what}, expected http://host:port/"),
-        };
-        let uri: Uri = url.parse().map_err(|_| wrong("it is no URL"))?;
-        if uri.scheme_str() != Some("http") {
-            return Err(wrong("its scheme is not http"));
-        }
-        let host = uri.host().ok_or_else(|| wrong("it names no host"))?.to_owned();
-        let port = uri.port_u16().unwrap_or(80);
-        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(wrong("it holds a user name"));
-        }
-        let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    /// The nodes. Nothing is asked yet.
+    pub(super) fn new(nodes: &Nodes, teller: Teller) -> Result<Self, ChainError> {
+        let open = |url: &String| Node::new(url, nodes.call_time_max);
         Ok(Self {
-            name: format!("{host}:{port}"),
-            authority: (bare, port),
-            target: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
-            host: format!("{host}:{port}"),
-            next: AtomicU64::new(1),
-            idle: Mutex::new(Vec::new()),
+            nodes: nodes.urls.iter().map(open).collect::<Result<_, _>>()?,
+            quorum: nodes.quorum.clamp(1, nodes.urls.len().max(1)),
+            rest_min: nodes.rest_min,
+            expected: Mutex::default(),
+            disputed: Mutex::default(),
+            teller,
+            muted: AtomicBool::new(true),
         })
     }
 
-    /// Calls a method; `params` is the JSON array of its arguments.
+    /// Calls a method at the first node that works; `params` is the JSON array of its arguments. A
+    /// signed transaction goes to every node, and it is enough that one takes it.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
         call: &'static str,
-        params: serde_json::Value,
+        params: Json,
     ) -> Result<T, RpcError> {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let body =
-            serde_json::json!({"jsonrpc": "2.0", "id": id, "method": call, "params": params});
-        let body = Bytes::from(body.to_string());
-        let answer = timeout(CALL_TIME_MAX, self.exchange(call, body)).await.map_err(|_| {
-            let cause = format!("no answer to {call} in {} s", CALL_TIME_MAX.as_secs());
-            RpcError::Chain(ChainError::Unreachable { node: self.name.clone(), cause })
-        })??;
-        read(call, id, &answer)
-    }
-
-    async fn exchange(&self, call: &'static str, body: Bytes) -> Result<Bytes, RpcError> {
-        // A kept connection may have been closed meanwhile; every call here may be repeated.
-        while let Some(mut connection) = self.take() {
-            if connection.ready().await.is_err() {
-                continue;
-            }
-            let Ok(response) = connection.send_request(self.request(body.clone())).await else {
-                continue;
-            };
-            return self.read_body(call, connection, response).await;
+        match call {
+            SEND => self.broadcast(call, &params).await,
+            _ => self.first(call, &params, |_| true).await,
         }
-        let mut connection = self.connect().await.map_err(RpcError::Chain)?;
-        let response = connection.send_request(self.request(body)).await;
-        let response = response.map_err(|error| RpcError::Chain(self.unreachable(&error)))?;
-        self.read_body(call, connection, response).await
     }
 
-    async fn read_body(
+    /// The same for what decides about money and evidence: as many nodes as the quorum says.
+    pub(super) async fn agreed<T: DeserializeOwned + PartialEq>(
         &self,
         call: &'static str,
-        connection: Connection,
-        response: http::Response<hyper::body::Incoming>,
-    ) -> Result<Bytes, RpcError> {
-        let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        let body = body.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                return RpcError::TooLong(call);
+        params: Json,
+    ) -> Result<T, RpcError> {
+        self.decide(call, &params, |_| true).await
+    }
+
+    /// The same for what must exist: a node that has it not (null) is no answer, and another is
+    /// asked. [`ChainError::HistoryMissing`] if nobody has it.
+    pub(super) async fn found<T: DeserializeOwned + PartialEq>(
+        &self,
+        call: &'static str,
+        params: Json,
+    ) -> Result<T, RpcError> {
+        let what = subject(&params);
+        self.sought(call, params).await?.ok_or_else(|| {
+            let nodes = self.names(0..self.nodes.len());
+            ChainError::HistoryMissing { call, what, nodes }.into()
+        })
+    }
+
+    /// The same for what need not exist: none if nobody has it.
+    pub(super) async fn sought<T: DeserializeOwned + PartialEq>(
+        &self,
+        call: &'static str,
+        params: Json,
+    ) -> Result<Option<T>, RpcError> {
+        self.decide(call, &params, Option::is_some).await
+    }
+
+    /// The newest height that enough nodes have reached, by an answer that holds one: the head
+    /// moves while it is asked for, so that equal answers cannot be had.
+    pub(super) async fn height<T: DeserializeOwned>(
+        &self,
+        call: &'static str,
+        params: Json,
+        height_of: impl Fn(&T) -> Option<u64>,
+    ) -> Result<u64, RpcError> {
+        let mut waits = 0;
+        loop {
+            let mut round = Round::default();
+            let (resting, ready): (Vec<_>, Vec<_>) =
+                self.order().into_iter().partition(|index| self.is_resting(*index));
+            for group in [ready, resting] {
+                if round.answers.len() < self.quorum {
+                    self.ask_all(&mut round, &group, call, &params, |answer| {
+                        height_of(answer).is_some()
+                    })
+                    .await;
+                }
             }
-            RpcError::Chain(self.unreachable(&error))
-        })?;
-        // Some nodes give their JSON-RPC error with a status that is none of success.
-        let body = body.to_bytes();
-        if !status.is_success() && !body.starts_with(b"{") {
-            return Err(RpcError::Chain(garbage(call, format!("HTTP status {status}"))));
-        }
-        self.keep(connection);
-        Ok(body)
-    }
-
-    async fn connect(&self) -> Result<Connection, ChainError> {
-        let (host, port) = &self.authority;
-        let stream = timeout(CONNECT_TIME_MAX, TcpStream::connect((host.as_str(), *port))).await;
-        let stream = stream
-            .map_err(|_| self.unreachable(&"connecting took too long"))?
-            .map_err(|error| self.unreachable(&error))?;
-        stream.set_nodelay(true).map_err(|error| self.unreachable(&error))?;
-        let (connection, driver) =
-            handshake(TokioIo::new(stream)).await.map_err(|error| self.unreachable(&error))?;
-        // Ends with the connection; what goes wrong is seen by the call that uses it.
-        tokio::spawn(driver);
-        Ok(connection)
-    }
-
-    fn request(&self, body: Bytes) -> Request<Full<Bytes>> {
-        Request::post(self.target.as_str())
-            .header(header::HOST, self.host.as_str())
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .expect("target and host were parsed as parts of a URL")
-    }
-
-    fn take(&self) -> Option<Connection> {
-        self.idle.lock().expect("nothing panics while it is held").pop()
-    }
-
-    fn keep(&self, connection: Connection) {
-        let mut idle = self.idle.lock().expect("nothing panics while it is held");
-        if idle.len() < IDLE_MAX && !connection.is_closed() {
-            idle.push(connection);
+            let reached = round.answers.iter().filter_map(|(_, answer)| height_of(answer));
+            if let Some(height) = quorum::height(reached.collect(), self.quorum) {
+                return Ok(height);
+            }
+            if self.waited(&mut waits, &round.faults).await {
+                continue;
+            }
+            if round.faults.is_empty() {
+                let names = self.names(0..self.nodes.len());
+                return Err(garbage(call, format!("no height from {names}")).into());
+            }
+            return Err(self.told(call, &params, round.faults));
         }
     }
 
-    fn unreachable(&self, cause: &dyn fmt::Display) -> ChainError {
-        ChainError::Unreachable { node: self.name.clone(), cause: cause.to_string() }
+    /// How many nodes must agree.
+    pub(super) fn quorum(&self) -> usize {
+        self.quorum
+    }
+
+    async fn decide<T: DeserializeOwned + PartialEq>(
+        &self,
+        call: &'static str,
+        params: &Json,
+        complete: impl Fn(&T) -> bool,
+    ) -> Result<T, RpcError> {
+        match self.quorum {
+            1 => self.first(call, params, complete).await,
+            _ => self.vote(call, params, complete).await,
+        }
+    }
+
+    /// The first complete answer.
+    async fn first<T: DeserializeOwned>(
+        &self,
+        call: &'static str,
+        params: &Json,
+        complete: impl Fn(&T) -> bool,
+    ) -> Result<T, RpcError> {
+        let mut waits = 0;
+        loop {
+            let (mut incomplete, mut faults) = (None, Vec::new());
+            for index in self.order() {
+                match self.ask(index, call, params).await {
+                    Ok(answer) if complete(&answer) => return Ok(answer),
+                    Ok(answer) => incomplete = Some(answer),
+                    Err(fault) if fault.is_answer() => {
+                        return Err(self.told(call, params, vec![(index, fault)]));
+                    }
+                    Err(fault) => faults.push((index, fault)),
+                }
+            }
+            if self.waited(&mut waits, &faults).await {
+                continue;
+            }
+            return incomplete.ok_or_else(|| self.told(call, params, faults));
+        }
+    }
+
+    /// What enough nodes say. Only as many are asked as are needed.
+    async fn vote<T: DeserializeOwned + PartialEq>(
+        &self,
+        call: &'static str,
+        params: &Json,
+        complete: impl Fn(&T) -> bool,
+    ) -> Result<T, RpcError> {
+        let mut waits = 0;
+        loop {
+            let mut round = Round::default();
+            let mut left = self.order().into_iter();
+            loop {
+                let missing = self.quorum.saturating_sub(quorum::votes_max(&round.answers));
+                let next: Vec<usize> = left.by_ref().take(missing).collect();
+                if next.is_empty() {
+                    break;
+                }
+                self.ask_all(&mut round, &next, call, params, &complete).await;
+                if let Some(at) = quorum::agreed(&round.answers, self.quorum) {
+                    self.outvoted(call, &quorum::others(&round.answers, at));
+                    return Ok(round.answers.swap_remove(at).1);
+                }
+            }
+            if self.waited(&mut waits, &round.faults).await {
+                continue;
+            }
+            // A range that one node refuses is asked for in pieces before anybody is accused.
+            if !round.faults.iter().any(|(_, fault)| fault.is_answer())
+                && let Some(camps) = quorum::camps(&round.answers)
+            {
+                return Err(self.disagreement(call, &camps).into());
+            }
+            return match round.incomplete {
+                Some(answer) if round.answers.is_empty() => Ok(answer),
+                Some(_) if round.faults.is_empty() => {
+                    let (what, nodes) = (subject(params), self.lacking(&round));
+                    Err(ChainError::HistoryMissing { call, what, nodes }.into())
+                }
+                _ => Err(self.told(call, params, round.faults)),
+            };
+        }
+    }
+
+    /// Asks these nodes at once.
+    async fn ask_all<T: DeserializeOwned>(
+        &self,
+        round: &mut Round<T>,
+        nodes: &[usize],
+        call: &'static str,
+        params: &Json,
+        complete: impl Fn(&T) -> bool,
+    ) {
+        let asked = nodes.iter().map(|index| self.ask::<T>(*index, call, params));
+        for (index, outcome) in nodes.iter().zip(join_all(asked).await) {
+            match outcome {
+                Ok(answer) if complete(&answer) => round.answers.push((*index, answer)),
+                Ok(answer) => round.incomplete = Some(answer),
+                Err(fault) => round.faults.push((*index, fault)),
+            }
+        }
+    }
+
+    /// Asks one node, once it is known to be of the right chain.
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        index: usize,
+        call: &'static str,
+        params: &Json,
+    ) -> Result<T, Fault> {
+        let now = Instant::now();
+        let (wait, lacks) = {
+            let memory = self.memory(index);
+            (memory.health.wait(now), memory.health.is_lacking(call, now))
+        };
+        if wait.is_some() {
+            return Err(Fault::Limited(wait));
+        }
+        if lacks {
+            return Err(Fault::Error(NodeError {
+                code: NodeError::NO_METHOD,
+                message: "the node did not have this method when it was last asked".into(),
+                data: None,
+            }));
+        }
+        self.check(index).await?;
+        let outcome = self.nodes[index].call(call, params).await;
+        self.note(index, call, outcome.as_ref().err());
+        outcome
+    }
+
+    /// Remembers how a node fared, and tells the operator when that changes.
+    fn note(&self, index: usize, call: &'static str, fault: Option<&Fault>) {
+        let now = Instant::now();
+        let mut memory = self.memory(index);
+        let Some(fault) = fault else {
+            if memory.health.worked(now, self.rest_min) {
+                memory.illness = None;
+                drop(memory);
+                self.tell_of(index, |name| Event::Note {
+                    what: format!("node {name} works again"),
+                });
+            }
+            return;
+        };
+        match fault {
+            Fault::Limited(wait) => memory.health.limited(now, *wait),
+            Fault::Error(error) if error.is_no_method() => memory.health.lacks(call, now),
+            Fault::Status(status) if call == super::prove::RECEIPTS && status.is_client_error() => {
+                memory.health.lacks(call, now);
+            }
+            // It may come back as a node of another chain.
+            Fault::Silent(_) => memory.standing = health::Standing::Unchecked,
+            Fault::Status(_)
+            | Fault::Garbage(_)
+            | Fault::TooLong
+            | Fault::OtherChain(_)
+            | Fault::Error(_) => {}
+        }
+        let newly = fault.is_failure() && memory.health.failed(now, self.rest_min);
+        if newly {
+            let rest = match fault {
+                Fault::OtherChain(_) => "it is left out",
+                _ => "it is asked after the others",
+            };
+            let what = format!("node {} {fault}; {rest}", self.nodes[index].name);
+            memory.illness = Some(what.clone());
+            drop(memory);
+            self.tell_of(index, |_| Event::Alert { what });
+        }
+    }
+
+    /// With several nodes, nobody else tells of one of them: what fails altogether is an error.
+    fn tell_of(&self, index: usize, event: impl FnOnce(&str) -> Event) {
+        if self.nodes.len() > 1 && !self.muted.load(Ordering::Relaxed) {
+            self.teller.emit(event(&self.nodes[index].name));
+        }
+    }
+
+    /// Notes that enough nodes agreed, against these.
+    fn outvoted(&self, call: &'static str, odd: &[usize]) {
+        for index in odd {
+            let fault = Fault::Garbage(format!("its answer to {call} is not what the others say"));
+            self.note(*index, call, Some(&fault));
+        }
+        if self.disputed().remove(call) {
+            let what = format!("nodes agree about {call} again");
+            self.teller.emit(Event::Note { what });
+        }
+    }
+
+    fn disagreement(&self, call: &'static str, camps: &[Vec<usize>]) -> ChainError {
+        let camps: Vec<_> = camps.iter().map(|nodes| self.names(nodes.iter().copied())).collect();
+        let error = ChainError::Disagreement { call, nodes: camps.join(" against ") };
+        if self.disputed().insert(call) {
+            self.teller.emit(Event::Alert { what: format!("chain: {error}") });
+        }
+        error
+    }
+
+    /// Waits if that is all it takes; false if the caller has to be told.
+    async fn waited(&self, waits: &mut u32, faults: &[(usize, Fault)]) -> bool {
+        let now = Instant::now();
+        let limited = faults.iter().filter(|(_, fault)| matches!(fault, Fault::Limited(_)));
+        let shortest = limited.filter_map(|(index, _)| self.memory(*index).health.wait(now)).min();
+        let Some(wait) = shortest.filter(|wait| *wait <= LIMIT_WAIT_MAX) else { return false };
+        if *waits == LIMIT_WAITS_MAX {
+            return false;
+        }
+        *waits += 1;
+        sleep(wait).await;
+        true
+    }
+
+    /// The fault that tells most.
+    fn told(&self, call: &'static str, params: &Json, faults: Vec<(usize, Fault)>) -> RpcError {
+        match faults.into_iter().min_by_key(|(_, fault)| fault.rank()) {
+            Some((index, fault)) => fault.told(call, subject(params), &self.nodes[index].name),
+            None => garbage(call, "there is no node to ask").into(),
+        }
+    }
+
+    fn order(&self) -> Vec<usize> {
+        let memories: Vec<_> = (0..self.nodes.len()).map(|index| self.memory(index)).collect();
+        health::order(memories.iter().map(|memory| &memory.health), Instant::now())
+    }
+
+    fn is_resting(&self, index: usize) -> bool {
+        self.memory(index).health.is_resting(Instant::now())
+    }
+
+    fn memory(&self, index: usize) -> MutexGuard<'_, Memory> {
+        self.nodes[index].memory.lock().expect("nothing panics while it is held")
+    }
+
+    fn disputed(&self) -> MutexGuard<'_, BTreeSet<&'static str>> {
+        self.disputed.lock().expect("nothing panics while it is held")
+    }
+
+    /// Those that neither answered nor failed.
+    fn lacking<T>(&self, round: &Round<T>) -> String {
+        let answered = |index: &usize| round.answers.iter().any(|(node, _)| node == index);
+        self.names((0..self.nodes.len()).filter(|index| !answered(index)))
+    }
+
+    fn names(&self, nodes: impl IntoIterator<Item = usize>) -> String {
+        let names: Vec<_> = nodes.into_iter().map(|at| self.nodes[at].name.as_str()).collect();
+        names.join(", ")
     }
 }
 
-fn read<T: DeserializeOwned>(call: &'static str, id: u64, body: &[u8]) -> Result<T, RpcError> {
-    let wrong = |what: String| RpcError::Chain(garbage(call, what));
-    let answer: Answer<'_> =
-        serde_json::from_slice(body).map_err(|error| wrong(format!("no JSON-RPC: {error}")))?;
-    if answer.id != Some(id) {
-        return Err(wrong(format!("answer has the id {:?}, expected {id}", answer.id)));
+/// What a call asks about, for whoever reads that it is not there.
+fn subject(params: &Json) -> String {
+    let first = params.get(0);
+    let of = first.and_then(|first| first.get("fromBlock")).or(first).and_then(Json::as_str);
+    let Some(text) = of else { return "what was asked for".into() };
+    let digits = text.strip_prefix("0x").filter(|digits| digits.len() <= 16);
+    match digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()) {
+        Some(height) => format!("block {height}"),
+        None => text.chars().take(80).collect(),
     }
-    if let Some(error) = answer.error {
-        return Err(RpcError::Node(call, error));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_call_asks_about_is_named() {
+        assert_eq!(subject(&json!(["0x11", false])), "block 17");
+        assert_eq!(subject(&json!([{"fromBlock": "0x10", "toBlock": "0x20"}])), "block 16");
+        let hash = format!("0x{}", "ab".repeat(32));
+        assert_eq!(subject(&json!([hash])), hash);
+        assert_eq!(subject(&json!([])), "what was asked for");
     }
-    let result = answer.result.map_or("null", RawValue::get);
-    serde_json::from_str(result).map_err(|error| wrong(format!("unexpected result: {error}")))
 }

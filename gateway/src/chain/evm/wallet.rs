@@ -7,6 +7,7 @@ use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, Signature};
 use distpos_proto::address::Local;
 use k256::ecdsa::SigningKey;
+use zeroize::Zeroizing;
 
 /// The key of an EVM account; wiped from memory when dropped.
 pub struct EvmKey(SigningKey);
@@ -16,6 +17,33 @@ impl EvmKey {
     #[must_use]
     pub fn from_bytes(bytes: &[u8; 32]) -> Option<Self> {
         SigningKey::from_slice(bytes).ok().map(Self)
+    }
+
+    /// A new key, from the operating system's random source.
+    ///
+    /// # Errors
+    /// The system's, if it gives no random numbers.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let mut seed = Zeroizing::new([0; 32]);
+        loop {
+            getrandom::fill(seed.as_mut_slice())?;
+            // All but about one in 2^128 of these are keys of the curve.
+            if let Some(key) = Self::from_bytes(&seed) {
+                return Ok(key);
+            }
+        }
+    }
+
+    /// The secret itself, to be written into a key file.
+    pub(super) fn secret(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0.to_bytes().into())
+    }
+
+    /// The secret as key files hold it: `0x` and 64 hex digits.
+    #[must_use]
+    pub fn to_hex(&self) -> Zeroizing<String> {
+        let digits = Zeroizing::new(data_encoding::HEXLOWER.encode(self.secret().as_slice()));
+        Zeroizing::new(format!("0x{}", *digits))
     }
 
     /// Its account.

@@ -27,7 +27,7 @@ use crate::chain::{ChainError, ChainEvent, Cursor, FinalBlock, Proposal, Watched
 
 /// Most blocks asked for at once: a limit of many nodes.
 const RANGE_BLOCKS_MAX: u64 = 1_000;
-const LOGS: &str = "eth_getLogs";
+pub(super) const LOGS: &str = "eth_getLogs";
 
 /// What an `Approved` event is about.
 const DELIVER: u64 = 0;
@@ -97,7 +97,7 @@ impl Evm {
                 "fromBlock": number(Height(from)),
                 "toBlock": number(Height(to)),
             }]);
-            match self.rpc.call::<Vec<LogEntry>>(LOGS, filter).await {
+            match self.rpc.agreed::<Vec<LogEntry>>(LOGS, filter).await {
                 Ok(logs) => {
                     let next = range.saturating_mul(2).min(RANGE_BLOCKS_MAX);
                     self.logs.0.store(next, Ordering::Relaxed);
@@ -107,7 +107,15 @@ impl Evm {
                     range = (to - from).div_ceil(2);
                     self.logs.0.store(range, Ordering::Relaxed);
                 }
-                Err(error) => return Err(error.into()),
+                Err(RpcError::Node(_, error)) => return Err(refused(from, error.to_string())),
+                Err(error @ RpcError::TooLong(_)) => {
+                    return Err(refused(from, ChainError::from(error).to_string()));
+                }
+                Err(error) => {
+                    // A node may need longer for many blocks than it is given.
+                    self.logs.0.store((to - from).div_ceil(2).max(1), Ordering::Relaxed);
+                    return Err(error.into());
+                }
             }
         }
     }
@@ -210,6 +218,11 @@ impl Evm {
         }
         Ok(message)
     }
+}
+
+/// Not even one block's logs can be had: it is the operator who can give the node more room.
+fn refused(height: u64, what: String) -> ChainError {
+    ChainError::LogsRefused { height: Height(height), what }
 }
 
 /// A log of our own outbox that is no message: watching stops before it until the operator has

@@ -1,6 +1,9 @@
 //! `distpos-gateway evm`: the contract of an EVM chain, with its owner's key.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use alloy_primitives::Address;
 use clap::{Args, Subcommand};
@@ -8,7 +11,10 @@ use distpos_proto::chain::ChainId;
 use serde_json::json;
 
 use super::{Exit, Failure, say, say_json};
-use crate::chain::evm::{self, Operator, Roles, keystore};
+use crate::{
+    chain::evm::{self, Operator, Roles},
+    cli::evm_key,
+};
 
 mod owner;
 
@@ -18,6 +24,9 @@ pub(super) enum Command {
     Keygen {
         /// The file; it is never overwritten.
         file: PathBuf,
+        /// Encrypt it as a keystore, with the password in this file.
+        #[arg(long, value_name = "FILE")]
+        password: Option<PathBuf>,
     },
     /// Deploy the contract, and print the configuration's [chain.evm].
     Deploy(DeployArguments),
@@ -52,8 +61,7 @@ struct Owner {
 
 impl Owner {
     async fn connect(&self) -> Result<Operator, Failure> {
-        let key = keystore::read(&self.key, self.password.as_deref())
-            .map_err(|error| Failure::new(Exit::Configuration, error))?;
+        let key = evm_key::load(&self.key, self.password.as_deref())?;
         Ok(Operator::connect(&self.rpc, key).await?)
     }
 }
@@ -91,7 +99,7 @@ pub(in crate::cli) fn account(text: &str) -> Result<Address, String> {
 
 pub(super) async fn execute(command: Command) -> Result<Exit, Failure> {
     match command {
-        Command::Keygen { file } => keygen(&file),
+        Command::Keygen { file, password } => keygen(&file, password.as_deref()),
         Command::Deploy(arguments) => deploy(&arguments).await,
         Command::Gateway(arguments) => owner::gateway(&arguments).await,
         Command::Required(arguments) => owner::required(&arguments).await,
@@ -103,8 +111,8 @@ pub(super) async fn execute(command: Command) -> Result<Exit, Failure> {
     }
 }
 
-fn keygen(file: &std::path::Path) -> Result<Exit, Failure> {
-    let key = crate::cli::new_evm_key(file)?;
+fn keygen(file: &Path, password: Option<&Path>) -> Result<Exit, Failure> {
+    let key = evm_key::create(file, password)?;
     say(format_args!("{}", key.address().to_checksum(None)))?;
     Ok(Exit::Done)
 }

@@ -3,11 +3,11 @@
 use distpos_proto::{address::Address, chain::ChainId};
 
 use super::{
-    super::{Exit, Failure},
+    super::{Failure, evm_key},
     Order, SendArguments, Sent,
 };
 use crate::{
-    chain::evm::{self, Operator, UserCall, keystore},
+    chain::evm::{self, Operator, UserCall},
     config::text::parse_hex,
     submit::ChainView,
 };
@@ -26,8 +26,7 @@ pub(super) async fn send(
     })?;
     let odd = |what: String| Failure::temporary(format_args!("gateway's answer: {what}"));
     let own: ChainId = chain.chain.parse().map_err(|error| odd(format!("{error}")))?;
-    let key = keystore::read(arguments.key()?, arguments.password.as_deref())
-        .map_err(|error| Failure::new(Exit::Configuration, error))?;
+    let key = evm_key::load(arguments.key()?, arguments.password.as_deref())?;
     let from = Address::new(own, key.local());
     let tag = chain.tag.parse().map_err(|error| odd(format!("{error}")))?;
     let operator = Operator::connect(rpc, key).await?;

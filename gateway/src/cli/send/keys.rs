@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use distpos_certs::{SecretKind, identity::create_signing_key};
 
-use super::super::{Exit, Failure, new_evm_key, say};
+use super::super::{Exit, Failure, evm_key, say};
 use crate::chain::ledger;
 
 #[derive(Args)]
@@ -15,11 +15,15 @@ pub(super) struct Arguments {
     /// Make a key of an EVM account rather than of an embedded ledger.
     #[arg(long)]
     evm: bool,
+    /// Encrypt it as a wallet's keystore, with the password in this file.
+    #[arg(long, value_name = "FILE", requires = "evm")]
+    password: Option<PathBuf>,
 }
 
 pub(super) fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
     if arguments.evm {
-        say(new_evm_key(&arguments.file)?.local())?;
+        let key = evm_key::create(&arguments.file, arguments.password.as_deref())?;
+        say(key.local())?;
     } else {
         let key = create_signing_key(&arguments.file, SecretKind::Ledger)
             .map_err(|error| Failure::new(Exit::Configuration, error))?;

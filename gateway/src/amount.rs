@@ -3,7 +3,7 @@
 use distpos_proto::amount::Amount;
 
 /// A whole number of the smallest unit, or on EVM a decimal number and `eth`, `gwei` or `wei`.
-pub(super) fn parse(text: &str, evm: bool) -> Result<Amount, String> {
+pub(crate) fn parse(text: &str, evm: bool) -> Result<Amount, String> {
     let units: &[(&str, usize)] = if evm { &[("eth", 18), ("gwei", 9), ("wei", 0)] } else { &[] };
     for (unit, places) in units {
         if let Some(number) = text.strip_suffix(unit) {
