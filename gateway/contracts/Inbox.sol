@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {Executor, IRecipient} from "./Executor.sol";
-import {Delivery, MessageCodec} from "./MessageCodec.sol";
-import {Vault} from "./Vault.sol";
+import {Why} from "./Clerk.sol";
+import {IRecipient} from "./Executor.sol";
+import {Incoming, MessageReader} from "./MessageReader.sol";
+import {Payer} from "./Payer.sol";
+import {Text} from "./Text.sol";
+import {Tokens} from "./Tokens.sol";
+
 
 /// Where messages arrive. It verifies no proof (the gateways do), but holds the guard: an id is
 /// delivered or void at most once, whatever block, batch or gateway it comes from.
-abstract contract Inbox is Vault {
+abstract contract Inbox is Payer {
     enum Guard {
         None,
         Delivered,
@@ -19,7 +23,8 @@ abstract contract Inbox is Vault {
         PassedOver,
         Delivered,
         Voided,
-        Skipped
+        Skipped,
+        Approved
     }
 
     struct Result {
@@ -28,146 +33,213 @@ abstract contract Inbox is Vault {
         bytes detail; // what the recipient's call reverted with
     }
 
-    uint8 private constant CALL_NONE = 0;
-    uint8 private constant CALL_OK = 1;
-    uint8 private constant CALL_FAILED = 2;
-
     /// Most gas one message's call may ask for, so that it fits a block beside its overhead.
-    uint256 public constant CALL_GAS_MAX = 5_000_000;
+    uint256 private constant CALL_GAS_MAX = 5_000_000;
     /// Addresses below this are precompiles, or may become such.
     uint160 private constant PRECOMPILES_END = 0x10000;
     /// Longest reason of a void: a code, a space, and a reply's text.
     uint256 private constant REASON_BYTES_MAX = 212;
+    /// Gas that an item costs beside payment and call: guard, book, event, frames.
+    uint256 private constant ITEM_GAS = 100_000;
 
-    Executor public immutable executor = new Executor();
     mapping(bytes32 => Guard) public guard;
 
     event Delivered(bytes32 indexed id, string source, string asset, uint256 amount, uint8 call);
     event Voided(bytes32 indexed id, string source, string reason);
     event Skipped(bytes32 indexed id, string reason);
 
-    error InsufficientGas();
-    error OnlySelf();
     error Reasons();
-    /// Undoes all of one item.
-    error Refusal(string reason, bytes detail);
 
     /// Delivers what is not in the guard yet.
-    function deliver(Delivery[] calldata items)
+    function deliver(bytes[] calldata messages)
         external
         onlyGateway
         locked
         returns (Result[] memory results)
     {
-        results = new Result[](items.length);
-        for (uint256 i = 0; i < items.length; i++) results[i] = one(items[i]);
+        results = new Result[](messages.length);
+        Incoming memory m;
+        bool halted = paused;
+        for (uint256 i = 0; i < messages.length; i++) {
+            (bytes32 id, bool pending) = read(messages[i], m, results[i]);
+            if (pending) one(id, messages[i], m, halted, results[i]);
+        }
     }
 
     /// Marks messages void: they will never be delivered. Each needs a reason, "<code> <text>".
-    function voidMessages(Delivery[] calldata items, string[] calldata reasons) external onlyGateway locked {
-        if (items.length != reasons.length) revert Reasons();
-        for (uint256 i = 0; i < items.length; i++) {
+    function voidMessages(bytes[] calldata messages, string[] calldata reasons)
+        external
+        onlyGateway
+        locked
+        returns (Result[] memory results)
+    {
+        if (messages.length != reasons.length) revert Reasons();
+        results = new Result[](messages.length);
+        Incoming memory m;
+        for (uint256 i = 0; i < messages.length; i++) {
             if (bytes(reasons[i]).length > REASON_BYTES_MAX) revert Reasons();
-            Delivery memory m = items[i];
-            bytes32 id = MessageCodec.id(MessageCodec.encode(m, chainId));
-            if (guard[id] != Guard.None) continue;
-            guard[id] = Guard.Void;
-            emit Voided(id, m.source, reasons[i]);
+            Result memory result = results[i];
+            (bytes32 id, bool pending) = read(messages[i], m, result);
+            if (!pending) continue;
+            if (!isWellFormed(m)) {
+                skip(id, Why.Malformed, result);
+            } else if (isApproved(id, Action.Void, messages[i], result)) {
+                result.reason = reasons[i];
+                void(id, m, result);
+            }
         }
     }
 
-    /// Payment and call of one item, in a frame of its own, so that both revert together.
-    function perform(bytes32 id, Delivery calldata m, address recipient) external returns (uint8) {
-        if (msg.sender != address(this)) revert OnlySelf();
-        if (m.amount != 0 && !pay(recipient, m.amount)) revert Refusal("5.1.1 recipient refuses payment", "");
+    /// One item of `deliver`. `m` is room that the items of a batch share.
+    function one(bytes32 id, bytes calldata raw, Incoming memory m, bool halted, Result memory result) private {
+        if (halted) return pass(Why.Paused, result);
+        Account storage account = accountFor(m.source, assetOf(m));
+        Payment memory p;
+        Why why = check(m, account, p);
+        if (why != Why.Nothing) return skip(id, isWellFormed(m) ? why : Why.Malformed, result);
+        if (!isApproved(id, Action.Deliver, raw, result)) return;
         // "0 gas" is how a message says that its data is only a note.
-        if (m.data.length == 0 || m.gas == 0) return CALL_NONE;
-        (bool ok, bytes memory detail) = (false, bytes(""));
-        if (recipient.code.length != 0) {
-            string memory sender = string.concat(m.source, "x", m.sender);
-            bytes memory input =
-                abi.encodeCall(IRecipient.onDistpos, (id, m.source, sender, m.asset, m.amount, m.data));
-            (ok, detail) = executor.run(recipient, m.gas, input);
-        }
-        if (ok) return CALL_OK;
-        if (m.onFail == 1) return CALL_FAILED;
-        if (recipient.code.length == 0) revert Refusal("5.1.1 recipient is no contract and cannot be called", "");
-        revert Refusal("5.3.0 call reverts", detail);
-    }
-
-    function one(Delivery memory m) private returns (Result memory) {
-        bytes32 id = MessageCodec.id(MessageCodec.encode(m, chainId));
-        if (guard[id] != Guard.None) return Result(Outcome.PassedOver, "", "");
-        (address recipient, string memory reason) = check(m);
-        if (bytes(reason).length != 0) {
-            emit Skipped(id, reason);
-            return Result(Outcome.Skipped, reason, "");
-        }
-        // EIP-150 leaves 1/64 at each of three calls; copies of the data cost too.
-        if (gasleft() < m.gas + m.gas / 16 + 2 * PAYMENT_GAS + 100_000 + 40 * m.data.length) {
-            revert InsufficientGas();
-        }
+        bool calls = m.dataLength != 0 && m.gas != 0;
+        enoughGas(m, p, calls);
         guard[id] = Guard.Delivered;
-        bytes32 book = bookKey(packed(m.source), m.asset);
-        if (m.amount != 0) books[book].received += m.amount;
-        bytes memory detail;
-        try this.perform(id, m, recipient) returns (uint8 call) {
-            emit Delivered(id, m.source, m.asset, m.amount, call);
-            return Result(Outcome.Delivered, "", "");
-        } catch (bytes memory failure) {
-            (reason, detail) = refusal(failure);
+        if (m.amount != 0) book(account, uint128(m.amount));
+        uint8 call;
+        (call, why, result.detail) = attempt(p, calls ? inputOf(id, m) : bytes(""));
+        if (why == Why.Nothing) {
+            result.outcome = Outcome.Delivered;
+            emit Delivered(id, sourceOf(m), assetOf(m), m.amount, call);
+            return;
         }
+        if (m.amount != 0) unbook(account, uint128(m.amount));
+        result.reason = clerk.text(why);
+        void(id, m, result);
+    }
+
+    function void(bytes32 id, Incoming memory m, Result memory result) private {
         guard[id] = Guard.Void;
-        if (m.amount != 0) books[book].received -= m.amount;
-        emit Voided(id, m.source, reason);
-        return Result(Outcome.Voided, reason, detail);
+        result.outcome = Outcome.Voided;
+        emit Voided(id, sourceOf(m), result.reason);
     }
 
-    /// Why an item is not taken now: code and text, empty if it is. Class 4 may pass later.
-    function check(Delivery memory m) private view returns (address recipient, string memory reason) {
-        if (block.timestamp > m.expires) return (recipient, "5.4.7 expired");
-        if (m.destinationTag != tag && (m.destinationTag != 0 || m.amount != 0)) {
-            return (recipient, "5.7.1 destination tag is of another genesis");
+    /// The id of an item, and whether it is a message for here that has not ended yet.
+    function read(bytes calldata raw, Incoming memory m, Result memory result)
+        private
+        returns (bytes32 id, bool pending)
+    {
+        id = MessageReader.id(raw);
+        MessageReader.Verdict verdict = MessageReader.read(raw, m, own, ownText);
+        if (verdict == MessageReader.Verdict.Ours) return (id, guard[id] == Guard.None);
+        bool elsewhere = verdict == MessageReader.Verdict.Elsewhere && isWellFormed(m);
+        skip(id, elsewhere ? Why.Elsewhere : Why.Malformed, result);
+    }
+
+    /// The rest of the grammar, for a message that is not accepted as it is.
+    function isWellFormed(Incoming memory m) private view returns (bool) {
+        return Text.isLocal(MessageReader.slice(m.recipientAt, m.recipientLength))
+            && (m.assetLength == 0 || clerk.isAsset(assetOf(m)));
+    }
+
+    /// The call of the recipient.
+    function inputOf(bytes32 id, Incoming memory m) private pure returns (bytes memory) {
+        string memory sender =
+            string(abi.encodePacked(sourceOf(m), "x", MessageReader.slice(m.senderAt, m.senderLength)));
+        bytes calldata data = MessageReader.slice(m.dataAt, m.dataLength);
+        return abi.encodeCall(IRecipient.onDistpos, (id, sourceOf(m), sender, assetOf(m), m.amount, data));
+    }
+
+    function isApproved(bytes32 id, Action action, bytes calldata raw, Result memory result)
+        private
+        returns (bool)
+    {
+        Approval approval = approve(id, action, raw);
+        if (approval == Approval.Enough) return true;
+        if (approval == Approval.Counted) {
+            result.outcome = Outcome.Approved;
+        } else {
+            pass(Why.Awaits, result);
         }
-        if (m.gas > CALL_GAS_MAX) return (recipient, "5.2.3 gas is more than a call may use here");
-        bool ok;
-        (ok, recipient) = MessageCodec.parseHex(m.recipient);
-        if (!ok) return (recipient, "5.1.3 recipient is not 40 hex digits");
+        return false;
+    }
+
+    /// Not now, and nothing to tell: time or others will change it.
+    function pass(Why why, Result memory result) private view {
+        (result.outcome, result.reason) = (Outcome.Skipped, clerk.text(why));
+    }
+
+    function skip(bytes32 id, Why why, Result memory result) private {
+        pass(why, result);
+        emit Skipped(id, result.reason);
+    }
+
+    /// Why an item is not taken now; fills in the payment.
+    function check(Incoming memory m, Account storage account, Payment memory p)
+        private
+        view
+        returns (Why)
+    {
+        if (block.timestamp > m.expires) return Why.Expired;
+        if (m.destinationTag != tag && (m.destinationTag != 0 || m.amount != 0)) return Why.OtherGenesis;
+        if (m.gas > CALL_GAS_MAX) return Why.GasMax;
+        (bool ok, address to) =
+            Text.account(MessageReader.word(m.recipientAt), MessageReader.word(m.recipientAt + 8));
+        if (!ok || m.recipientLength != 40) return Why.NotHex;
         if (
-            uint160(recipient) < PRECOMPILES_END || recipient == address(this)
-                || recipient == address(executor)
-        ) return (recipient, "5.1.1 recipient is not for messages");
-        if (m.amount != 0) reason = checkValue(m);
+            uint160(to) < PRECOMPILES_END || to == address(this) || to == address(executor)
+                || (to.code.length != 0 && isBacking[to])
+        ) return Why.NotARecipient;
+        (p.to, p.amount, p.gas, p.exact, p.keep) = (to, m.amount, m.gas, true, m.onFail == 1);
+        if (m.amount == 0) return Why.Nothing;
+        p.token = account.token;
+        return checkValue(m, account);
     }
 
-    function checkValue(Delivery memory m) private view returns (string memory) {
-        if (bytes(m.source).length > 32) return "5.6.0 source is no chain-id";
-        bytes32 source = packed(m.source);
-        Peer storage peer = peers[source];
-        if (!peer.registered || m.terms.length != 0) return "5.2.1 no account with the source chain";
-        if (keccak256(bytes(assets[peer.asset])) != keccak256(bytes(m.asset))) {
-            return "5.2.1 another asset than is agreed with the source chain";
+    function checkValue(Incoming memory m, Account storage account) private view returns (Why) {
+        if (!account.open || m.termsLength != 0) {
+            return m.termsLength == 0 && peers[m.source].registered ? Why.OtherAsset : Why.NoAccount;
         }
-        Book storage book = books[bookKey(source, m.asset)];
-        if (saturating(book.received, m.amount) > saturating(book.sent, peer.valueMax)) {
-            return "5.2.2 value_max of the source chain is passed";
+        uint256 amount = m.amount;
+        if (amount > type(uint128).max) return Why.ValueMax;
+        uint256 received = account.received + amount;
+        if (received > type(uint128).max || received > uint256(account.sent) + account.valueMax) {
+            return Why.ValueMax;
         }
-        return m.amount > free() ? "4.2.1 vault is short" : "";
+        uint256 duration = account.windowSeconds;
+        if (duration != 0) {
+            uint256 most = account.windowMax;
+            if (amount > most) return Why.WindowNever;
+            if (usedNow(account) + amount * duration > most * duration) return Why.WindowReached;
+        }
+        return amount > freeOf(account.token) ? Why.Short : Why.Nothing;
     }
 
-    /// A limit past 2^256 is no limit.
-    function saturating(uint256 a, uint256 b) private pure returns (uint256) {
-        return b > type(uint256).max - a ? type(uint256).max : a + b;
+    /// EIP-150 leaves 1/64 at each of three calls; copies of the data cost too.
+    function enoughGas(Incoming memory m, Payment memory p, bool calls) private view {
+        uint256 wanted = ITEM_GAS + PAYMENT_GAS + PAYMENT_OVERHEAD;
+        if (calls) wanted += m.gas + m.gas / 16 + 40 * m.dataLength;
+        if (p.token != address(0)) wanted += Tokens.TRANSFER_GAS + 5 * Tokens.BALANCE_GAS;
+        if (gasleft() < wanted) revert Tokens.InsufficientGas();
     }
 
-    /// Reads a `Refusal`; anything else is no verdict on the message but a fault of the call.
-    function refusal(bytes memory failure) private pure returns (string memory, bytes memory) {
-        if (failure.length < 4 || bytes4(failure) != Refusal.selector) revert InsufficientGas();
-        assembly ("memory-safe") {
-            let length := sub(mload(failure), 4)
-            failure := add(failure, 4)
-            mstore(failure, length)
-        }
-        return abi.decode(failure, (string, bytes));
+    /// Counts what is delivered, in the account's book and window.
+    function book(Account storage account, uint128 amount) private {
+        account.received += amount;
+        uint256 duration = account.windowSeconds;
+        if (duration == 0) return;
+        account.used = uint192(usedNow(account) + amount * duration);
+        account.usedAt = uint64(block.timestamp);
+    }
+
+    /// The opposite, in the same transaction: nothing else has changed the account, it is locked.
+    function unbook(Account storage account, uint128 amount) private {
+        account.received -= amount;
+        account.used -= uint192(uint256(amount) * account.windowSeconds);
+    }
+
+    function sourceOf(Incoming memory m) private pure returns (string calldata) {
+        return string(MessageReader.slice(m.sourceAt, m.sourceLength));
+    }
+
+    function assetOf(Incoming memory m) private pure returns (string calldata) {
+        return string(MessageReader.slice(m.assetAt, m.assetLength));
     }
 }

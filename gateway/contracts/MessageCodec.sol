@@ -1,156 +1,116 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-/// A message on its way in. The destination is always the chain of the contract that reads it.
-struct Delivery {
-    string source;
+import {Text} from "./Text.sol";
+
+/// A message on its way out, without its texts and data.
+struct Outgoing {
+    uint128 source;
     bytes8 sourceTag;
+    uint128 destination;
+    uint256 split; // where the "x" is in the address that it is sent to
     bytes8 destinationTag;
-    bytes outbox;
+    address outbox;
     uint64 sequence;
-    string sender;
-    string recipient;
-    string asset;
-    bytes terms;
+    address sender;
+    address token; // what the asset is here: no part of the message
     uint256 amount;
-    bytes data;
     uint64 gas;
     uint8 onFail;
     uint64 expires;
 }
 
-/// The one encoding of a message: deterministic CBOR, byte for byte as `proto/src/message.rs`.
+/// Writes the one encoding of a message: deterministic CBOR, byte for byte as
+/// `proto/src/message.rs`. Each function writes at a place in memory and says where it ended.
 library MessageCodec {
-    /// The message's bytes.
-    function encode(Delivery memory m, string memory destination) internal pure returns (bytes memory) {
-        bytes memory start = bytes.concat(
-            hex"b0_00_01_01", // map(16), version 1, key 1
-            text(m.source),
-            hex"02_48",
-            m.sourceTag,
-            hex"03",
-            text(destination),
-            hex"04_48",
-            m.destinationTag,
-            hex"05",
-            head(2, m.outbox.length),
-            m.outbox
-        );
-        start = bytes.concat(
-            start,
-            hex"06",
-            head(0, m.sequence),
-            hex"07",
-            text(m.sender),
-            hex"08",
-            text(m.recipient),
-            hex"09",
-            text(m.asset),
-            hex"0a",
-            head(2, m.terms.length),
-            m.terms
-        );
-        bytes memory amount = minimal(m.amount);
-        start = bytes.concat(start, hex"0b", head(2, amount.length), amount, hex"0c", head(2, m.data.length));
-        bytes memory end =
-            bytes.concat(hex"0d", head(0, m.gas), hex"0e", head(0, m.onFail), hex"0f", head(0, m.expires));
-        return bytes.concat(start, m.data, end);
+    uint256 private constant NUMBER = 0;
+    uint256 private constant BYTES = 2;
+    uint256 private constant TEXT = 3;
+    /// More than all but the data comes to: heads 60, chain-ids 64, tags 16, outbox 20, sender 40,
+    /// recipient 128, asset 65, amount 32, and a word that the last write may pass over.
+    uint256 private constant REST_MAX = 640;
+
+    /// The message's bytes. Destination and recipient are in the address text that it is sent to.
+    function encode(Outgoing calldata m, string calldata asset, string calldata to, bytes calldata data)
+        internal
+        pure
+        returns (bytes memory out)
+    {
+        uint256 start;
+        assembly ("memory-safe") {
+            out := mload(0x40)
+            start := add(out, 32)
+        }
+        uint256 place = route(start, m, bytes(to)[:m.split]);
+        place = party(place, m, bytes(to)[m.split + 1:]);
+        place = copied(head(place, 9, TEXT, bytes(asset).length), bytes(asset));
+        place = head(place, 10, BYTES, 0); // no terms
+        place = amount(place, m.amount);
+        place = copied(head(place, 12, BYTES, data.length), data);
+        place = head(place, 13, NUMBER, m.gas);
+        place = head(place, 14, NUMBER, m.onFail);
+        place = head(place, 15, NUMBER, m.expires);
+        assembly ("memory-safe") {
+            mstore(out, sub(place, start))
+            mstore(0x40, and(add(add(start, add(data.length, REST_MAX)), 31), not(31)))
+        }
     }
 
-    /// The message's id.
-    function id(bytes memory message) internal pure returns (bytes32) {
-        return sha256(bytes.concat("distpos/message/1", message));
+    /// Version, chains and tags.
+    function route(uint256 place, Outgoing calldata m, bytes calldata destination)
+        private
+        pure
+        returns (uint256)
+    {
+        (bytes32 source, uint256 length) = Text.chainWord(m.source);
+        place = put(place, hex"b00001", 3); // map(16), and version (key 0) is 1
+        place = put(head(place, 1, TEXT, length), source, length);
+        place = put(head(place, 2, BYTES, 8), m.sourceTag, 8);
+        place = copied(head(place, 3, TEXT, destination.length), destination);
+        return put(head(place, 4, BYTES, 8), m.destinationTag, 8);
     }
 
-    /// The shortest head of a CBOR value (RFC 8949, 4.2.1).
-    function head(uint8 major, uint256 value) internal pure returns (bytes memory) {
-        uint8 kind = major << 5;
-        if (value < 24) return abi.encodePacked(kind | uint8(value));
-        if (value <= type(uint8).max) return abi.encodePacked(kind | 24, uint8(value));
-        if (value <= type(uint16).max) return abi.encodePacked(kind | 25, uint16(value));
-        if (value <= type(uint32).max) return abi.encodePacked(kind | 26, uint32(value));
-        return abi.encodePacked(kind | 27, uint64(value));
+    /// Outbox, sequence, sender and recipient.
+    function party(uint256 place, Outgoing calldata m, bytes calldata recipient)
+        private
+        pure
+        returns (uint256)
+    {
+        place = put(head(place, 5, BYTES, 20), bytes20(m.outbox), 20);
+        place = head(place, 6, NUMBER, m.sequence);
+        (bytes32 first, bytes8 last) = Text.hexOf(m.sender);
+        place = put(put(head(place, 7, TEXT, 40), first, 32), last, 8);
+        return copied(head(place, 8, TEXT, recipient.length), recipient);
     }
 
-    /// A CBOR text.
-    function text(string memory value) internal pure returns (bytes memory) {
-        return bytes.concat(head(3, bytes(value).length), bytes(value));
+    /// A key, and the shortest head of its value (RFC 8949, 4.2.1).
+    function head(uint256 place, uint256 key, uint256 major, uint256 value) private pure returns (uint256) {
+        uint256 size = value < 24 ? 0 : value < 1 << 8 ? 1 : value < 1 << 16 ? 2 : value < 1 << 32 ? 4 : 8;
+        uint256 kind = size == 0 ? value : size == 1 ? 24 : size == 2 ? 25 : size == 4 ? 26 : 27;
+        put(place, bytes32((key << 248) | (((major << 5) | kind) << 240)), 2);
+        return size == 0 ? place + 2 : put(place + 2, bytes32(value << (256 - 8 * size)), size);
     }
 
     /// The shortest big-endian form; zero is empty.
-    function minimal(uint256 value) internal pure returns (bytes memory out) {
+    function amount(uint256 place, uint256 value) private pure returns (uint256) {
         uint256 length;
         for (uint256 rest = value; rest != 0; rest >>= 8) length++;
-        out = new bytes(length);
-        for (uint256 i = length; i != 0; i--) {
-            out[i - 1] = bytes1(uint8(value));
-            value >>= 8;
-        }
+        place = head(place, 11, BYTES, length);
+        return length == 0 ? place : put(place, bytes32(value << (256 - 8 * length)), length);
     }
 
-    /// An address as 40 lower-case hex digits.
-    function hexOf(address account) internal pure returns (string memory) {
-        bytes16 digits = "0123456789abcdef";
-        bytes memory out = new bytes(40);
-        uint160 rest = uint160(account);
-        for (uint256 i = 40; i != 0; i--) {
-            out[i - 1] = digits[rest & 15];
-            rest >>= 4;
+    /// The first `length` bytes of a word. The rest of the word is overwritten by what follows.
+    function put(uint256 place, bytes32 word, uint256 length) private pure returns (uint256) {
+        assembly ("memory-safe") {
+            mstore(place, word)
         }
-        return string(out);
+        return place + length;
     }
 
-    /// An address of 40 hex digits in either case. Mixed-case checksums are the gateway's to check.
-    function parseHex(string memory local) internal pure returns (bool ok, address account) {
-        bytes memory digits = bytes(local);
-        if (digits.length != 40) return (false, address(0));
-        uint160 out;
-        for (uint256 i = 0; i < 40; i++) {
-            uint8 c = uint8(digits[i]);
-            if (c >= 48 && c <= 57) c -= 48;
-            else if (c >= 97 && c <= 102) c -= 87;
-            else if (c >= 65 && c <= 70) c -= 55;
-            else return (false, address(0));
-            out = (out << 4) | c;
+    function copied(uint256 place, bytes calldata text) private pure returns (uint256) {
+        assembly ("memory-safe") {
+            calldatacopy(place, text.offset, text.length)
         }
-        return (true, address(out));
-    }
-
-    /// Whether this is a chain-id: 1 to 32 lower-case hex digits, no leading zero.
-    function isChainId(bytes memory digits) internal pure returns (bool) {
-        if (digits.length == 0 || digits.length > 32 || digits[0] == "0") return false;
-        for (uint256 i = 0; i < digits.length; i++) {
-            uint8 c = uint8(digits[i]);
-            if (!((c >= 48 && c <= 57) || (c >= 97 && c <= 102))) return false;
-        }
-        return true;
-    }
-
-    /// Whether this names an asset, `<issuer chain-id>/<label>`; the label is 1 to 32 letters, digits
-    /// or -._
-    function isAsset(bytes memory name) internal pure returns (bool) {
-        uint256 slash;
-        while (slash < name.length && name[slash] != "/") slash++;
-        if (slash + 1 >= name.length || name.length - slash > 33) return false;
-        bytes memory issuer = new bytes(slash);
-        for (uint256 i = 0; i < slash; i++) issuer[i] = name[i];
-        uint256 allowed = (uint256(0x07fffffe87fffffe) << 64) | uint256(0x03ff600000000000);
-        for (uint256 i = slash + 1; i < name.length; i++) {
-            uint8 c = uint8(name[i]);
-            if (c > 127 || (allowed >> c) & 1 == 0) return false;
-        }
-        return isChainId(issuer);
-    }
-
-    // Whether this is a local address: 1 to 128 letters, digits or -._:/+@=
-    function isLocal(bytes memory local) internal pure returns (bool) {
-        if (local.length == 0 || local.length > 128) return false;
-        // Bit c is set where the character c is allowed.
-        uint256 allowed = (uint256(0x07fffffe87ffffff) << 64) | uint256(0x27ffe80000000000);
-        for (uint256 i = 0; i < local.length; i++) {
-            uint8 c = uint8(local[i]);
-            if (c > 127 || (allowed >> c) & 1 == 0) return false;
-        }
-        return true;
+        return place + text.length;
     }
 }

@@ -1,151 +1,225 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {MessageCodec} from "./MessageCodec.sol";
+import {Clerk} from "./Clerk.sol";
+import {Roles} from "./Roles.sol";
+import {Text} from "./Text.sol";
+import {Tokens} from "./Tokens.sol";
 
-/// Roles, peers, books, and the one rule of the money: payments come only out of what is neither
-/// escrowed for an open message nor owed as a refund.
-abstract contract Vault {
+/// Peers, accounts, books, and the one rule of the money: payments come only out of what is neither
+/// escrowed for an open message nor owed as a refund. Token 0 is the chain's own coin.
+///
+/// Sums are kept in 128 bits, two a word. Nothing above is taken in or paid out, and a limit above
+/// is no limit.
+abstract contract Vault is Roles {
     struct Peer {
         bytes8 tag;
+        uint64 sequence; // the last number given to a message to it
         bool registered;
-        uint32 asset; // index into `assets`
-        uint256 valueMax;
     }
 
-    /// What was delivered here from a peer and there from here, in one asset.
-    struct Book {
-        uint256 received;
-        uint256 sent;
+    /// An account with a peer in one asset.
+    struct Account {
+        address token;
+        uint64 windowSeconds; // 0: no window
+        bool open;
+        uint128 valueMax;
+        uint128 windowMax;
+        // The book: delivered here from the peer, and there from here.
+        uint128 received;
+        uint128 sent;
+        // What of the window is used, times `windowSeconds` so that nothing is rounded, at a time.
+        uint192 used;
+        uint64 usedAt;
+    }
+
+    /// What of a token is not free.
+    struct Held {
+        uint128 escrow; // all open messages
+        uint128 owed; // all refunds whose payment was refused
     }
 
     /// Gas for a plain payment: enough for a wallet contract that logs it, too little for mischief.
     uint256 internal constant PAYMENT_GAS = 50_000;
+    /// Gas that a payment costs beside it: value, a new account, and what follows.
+    uint256 internal constant PAYMENT_OVERHEAD = 50_000;
 
-    string public chainId;
+    Clerk internal immutable clerk = new Clerk();
+    uint32 private constant COIN = 1;
+
+    uint128 internal immutable own;
+    uint256 internal immutable ownText;
     bytes8 public immutable tag;
-    address public owner;
-    mapping(address => bool) public isGateway;
 
-    /// Names of assets; the first is this chain's own coin. Kept, so that the end of a message
-    /// names the asset that it was sent in.
-    string[] public assets;
-    mapping(bytes32 => Peer) internal peers;
-    mapping(bytes32 => Book) internal books;
+    mapping(uint128 => Peer) internal peers;
+    mapping(bytes32 => Account) private accounts;
+    mapping(address => Held) internal held;
+    /// Refunds whose payment was refused, by account and token.
+    mapping(address => mapping(address => uint256)) public claimable;
+    /// Whether an account names this token: no message may call or pay it.
+    mapping(address => bool) public isBacking;
+    /// Names of assets, so that the end of a message names the asset that it was sent in. 0 is
+    /// none, 1 this chain's own coin.
+    mapping(uint32 => string) internal assets;
+    mapping(bytes32 => uint32) private assetIndex;
+    uint32 private assetLast = COIN;
+    /// What a token is counted in towards a peer: an index into `assets`, 0 where nothing is said.
+    mapping(uint128 => mapping(address => uint32)) private assetsFor;
 
-    /// Sum of all open messages.
-    uint256 public openEscrow;
-    /// Sum of all refunds whose payment was refused.
-    uint256 public owed;
-    mapping(address => uint256) public claimable;
+    event PeerSet(string chain, bytes8 tag);
+    event AccountSet(
+        string chain,
+        string asset,
+        address indexed token,
+        uint256 valueMax,
+        uint256 windowMax,
+        uint64 windowSeconds
+    );
+    event Funded(address indexed by, address indexed token, uint256 amount);
 
-    bool private entered;
-
-    event PeerSet(string chain, bytes8 tag, string asset, uint256 valueMax);
-    event GatewaySet(address indexed gateway, bool active);
-    event OwnerSet(address indexed owner);
-    event Funded(address indexed by, uint256 amount);
-
-    error NotOwner();
-    error NotGateway();
     error NotAChainId();
     error NotAnAsset();
-    error NoOwner();
-    error Reentered();
+    error OwnChain();
+    error NoPeer();
+    error NoAccount();
+    error OtherToken();
+    error TooMuch();
+    error NothingArrived();
     error PlainPayment();
     error PaymentRefused();
+    error NothingOwed();
 
-    modifier onlyOwner() {
-        if (msg.sender != owner) revert NotOwner();
-        _;
-    }
-
-    modifier onlyGateway() {
-        if (!isGateway[msg.sender]) revert NotGateway();
-        _;
-    }
-
-    /// Deliveries, ends and claims exclude each other. `send` is left out on purpose: a recipient
-    /// may answer from within its call.
-    modifier locked() {
-        if (entered) revert Reentered();
-        entered = true;
-        _;
-        entered = false;
-    }
-
-    constructor(string memory chain, bytes8 genesisTag, address firstOwner) {
-        if (!MessageCodec.isChainId(bytes(chain))) revert NotAChainId();
-        if (firstOwner == address(0)) revert NoOwner();
-        chainId = chain;
-        tag = genesisTag;
-        owner = firstOwner;
-        assets.push(string.concat(chain, "/coin"));
-        emit OwnerSet(firstOwner);
-    }
-
-    /// A plain payment names no recipient: it would be lost.
-    receive() external payable {
-        revert PlainPayment();
-    }
-
-    function setOwner(address next) external onlyOwner {
-        if (next == address(0)) revert NoOwner();
-        owner = next;
-        emit OwnerSet(next);
-    }
-
-    function setGateway(address gateway, bool active) external onlyOwner {
-        isGateway[gateway] = active;
-        emit GatewaySet(gateway, active);
-    }
-
-    /// Registers a chain, or changes what is agreed with it. Books are kept for each asset.
-    function setPeer(string calldata chain, bytes8 peerTag, string calldata asset, uint256 valueMax)
-        external
-        onlyOwner
-    {
-        if (!MessageCodec.isChainId(bytes(chain))) revert NotAChainId();
-        // A message that names another could be read by nobody: its sum would be locked for ever.
-        if (!MessageCodec.isAsset(bytes(asset))) revert NotAnAsset();
-        Peer storage peer = peers[packed(chain)];
-        if (keccak256(bytes(assets[peer.asset])) != keccak256(bytes(asset))) {
-            peer.asset = uint32(assets.length);
-            assets.push(asset);
+    constructor(string memory chain, bytes8 genesisTag) {
+        uint256 word;
+        assembly ("memory-safe") {
+            word := mload(add(chain, 32))
         }
+        own = Text.chainOf(word, bytes(chain).length);
+        if (own == 0) revert NotAChainId();
+        uint256 unused = 256 - 8 * bytes(chain).length;
+        ownText = (word >> unused) << unused;
+        tag = genesisTag;
+        string memory coin = string.concat(chain, "/coin");
+        assets[COIN] = coin;
+        assetIndex[keccak256(bytes(coin))] = COIN;
+    }
+
+    /// A plain payment names no recipient: it would be lost. Only a deposit that is being forwarded
+    /// pays so.
+    receive() external payable {
+        if (!takingIn) revert PlainPayment();
+    }
+
+    /// Registers a chain, or changes its tag.
+    function setPeer(string calldata chain, bytes8 peerTag) external onlyOwner {
+        uint128 number = chainOf(chain);
+        if (number == 0) revert NotAChainId();
+        if (number == own) revert OwnChain();
+        Peer storage peer = peers[number];
         peer.registered = true;
         peer.tag = peerTag;
-        peer.valueMax = valueMax;
-        emit PeerSet(chain, peerTag, asset, valueMax);
+        emit PeerSet(chain, peerTag);
+    }
+
+    /// Opens an account, or changes its limits; its token stays. What is sent in the token to the
+    /// peer is counted in this asset from now on.
+    function setAccount(
+        string calldata chain,
+        string calldata asset,
+        address token,
+        uint256 valueMax,
+        uint256 windowMax,
+        uint64 windowSeconds
+    ) external onlyOwner locked {
+        uint128 peer = chainOf(chain);
+        if (!peers[peer].registered) revert NoPeer();
+        // A message that names another could be read by nobody: its sum would be locked for ever.
+        if (!clerk.isAsset(asset)) revert NotAnAsset();
+        Account storage account = accountFor(peer, asset);
+        // The own coin is sent without an account too: it is the coin, whoever opens one.
+        uint32 index = indexOf(asset);
+        if (token != account.token && (account.open || index == COIN)) revert OtherToken();
+        settleWindow(account, windowSeconds);
+        account.open = true;
+        account.token = token;
+        account.valueMax = capped(valueMax);
+        account.windowMax = capped(windowMax);
+        if (token != address(0)) isBacking[token] = true;
+        assetsFor[peer][token] = index;
+        emit AccountSet(chain, asset, token, valueMax, windowMax, windowSeconds);
     }
 
     /// Adds to the community's own float, which pays what arrives beyond what has left.
     function fund() external payable {
-        emit Funded(msg.sender, msg.value);
+        emit Funded(msg.sender, address(0), msg.value);
+    }
+
+    /// The same in a token, of what the caller has allowed.
+    function fundToken(address token, uint256 amount) external {
+        emit Funded(msg.sender, token, takeToken(token, amount));
     }
 
     /// Pays out a refund that was refused when it was pushed, wherever its owner wants it.
-    function claim(address payable to) external locked {
-        uint256 amount = claimable[msg.sender];
-        claimable[msg.sender] = 0;
-        owed -= amount;
-        (bool ok,) = to.call{value: amount}("");
+    function claim(address token, address to) external locked {
+        uint256 amount = claimable[msg.sender][token];
+        // Without a debt there is no reason to call what the caller says is a token.
+        if (amount == 0) revert NothingOwed();
+        claimable[msg.sender][token] = 0;
+        held[token].owed -= uint128(amount);
+        bool ok;
+        if (token == address(0)) {
+            assembly ("memory-safe") {
+                ok := call(gas(), to, amount, 0, 0, 0, 0)
+            }
+        } else {
+            ok = payToken(token, to, amount, false);
+        }
         if (!ok) revert PaymentRefused();
     }
 
-    /// What the vault could pay now.
-    function free() public view returns (uint256) {
-        return address(this).balance - openEscrow - owed;
+    /// This chain's id.
+    function chainId() external view returns (string memory) {
+        return Text.chainText(own);
     }
 
-    /// What is agreed with a chain; `registered` is false for a stranger.
-    function peerOf(string calldata chain)
+    /// What of a token the vault could pay now.
+    function free(address token) external view returns (uint256) {
+        return freeOf(token);
+    }
+
+    /// What open messages lock.
+    function openEscrow(address token) external view returns (uint256) {
+        return held[token].escrow;
+    }
+
+    /// What refused refunds wait for.
+    function owed(address token) external view returns (uint256) {
+        return held[token].owed;
+    }
+
+    /// Whether a chain is known, and its tag.
+    function peerOf(string calldata chain) external view returns (bool registered, bytes8 peerTag) {
+        Peer storage peer = peers[chainOf(chain)];
+        return (peer.registered, peer.tag);
+    }
+
+    /// An account; `windowUsed` is what of its window is not free yet.
+    function accountOf(string calldata chain, string calldata asset)
         external
         view
-        returns (bool registered, bytes8 peerTag, string memory asset, uint256 valueMax)
+        returns (
+            bool open,
+            address token,
+            uint256 valueMax,
+            uint256 windowMax,
+            uint64 windowSeconds,
+            uint256 windowUsed
+        )
     {
-        Peer storage peer = peers[packed(chain)];
-        return (peer.registered, peer.tag, assets[peer.asset], peer.valueMax);
+        Account storage a = accountFor(chainOf(chain), asset);
+        (uint256 used, uint256 duration) = (usedNow(a), a.windowSeconds);
+        windowUsed = duration == 0 ? 0 : (used + duration - 1) / duration;
+        return (a.open, a.token, uncapped(a.valueMax), uncapped(a.windowMax), a.windowSeconds, windowUsed);
     }
 
     /// The book kept with a chain in one asset.
@@ -154,37 +228,124 @@ abstract contract Vault {
         view
         returns (uint256 received, uint256 sent)
     {
-        Book storage book = books[bookKey(packed(chain), asset)];
-        return (book.received, book.sent);
+        Account storage account = accountFor(chainOf(chain), asset);
+        return (account.received, account.sent);
     }
 
-    /// Pays without passing on more than `PAYMENT_GAS` or reading what comes back.
+    /// What a token is counted in when it is sent to a chain; empty where no account names it.
+    function assetFor(string calldata chain, address token) external view returns (string memory) {
+        return assets[assetIndexFor(chainOf(chain), token)];
+    }
+
+    /// Pays in the coin, without passing on more than `PAYMENT_GAS` or reading what comes back.
     function pay(address to, uint256 amount) internal returns (bool ok) {
+        // EIP-150: with less left, the payment could fail for want of it.
+        if (gasleft() < PAYMENT_GAS + PAYMENT_GAS / 63 + PAYMENT_OVERHEAD) revert Tokens.InsufficientGas();
         uint256 gasLimit = PAYMENT_GAS;
         assembly ("memory-safe") {
             ok := call(gasLimit, to, amount, 0, 0, 0, 0)
         }
     }
 
-    /// A chain-id fits one word; none holds a zero byte, so the length is not lost.
-    function packed(string memory chain) internal pure returns (bytes32 word) {
-        if (bytes(chain).length > 32) revert NotAChainId();
-        assembly ("memory-safe") {
-            word := mload(add(chain, 32))
+    /// Pays in a token. The vault never loses more than the amount; `exact` wants that the
+    /// recipient has all of it. What was moved when it says no is the caller's to undo.
+    function payToken(address token, address to, uint256 amount, bool exact) internal returns (bool) {
+        (bool known, uint256 before) = Tokens.balanceOf(token, address(this));
+        (bool knownTo, uint256 beforeTo) = exact ? Tokens.balanceOf(token, to) : (true, 0);
+        if (!known || !knownTo || before < amount || !Tokens.transfer(token, to, amount)) return false;
+        (bool knownLater, uint256 later) = Tokens.balanceOf(token, address(this));
+        if (!knownLater || later < before - amount) return false;
+        if (!exact) return true;
+        (bool knownLaterTo, uint256 laterTo) = Tokens.balanceOf(token, to);
+        return knownLaterTo && later == before - amount && laterTo >= beforeTo && laterTo - beforeTo == amount;
+    }
+
+    /// Takes what the caller has allowed, and says what really arrived.
+    function takeToken(address token, uint256 amount) internal returns (uint256) {
+        enterIntake();
+        uint256 before = holding(token, address(this));
+        if (!Tokens.transferFrom(token, msg.sender, address(this), amount)) revert NothingArrived();
+        return arrived(token, before);
+    }
+
+    /// What has come since the vault held `before`; ends the intake.
+    function arrived(address token, uint256 before) internal returns (uint256 amount) {
+        uint256 later = holding(token, address(this));
+        if (later <= before) revert NothingArrived();
+        amount = later - before;
+        if (amount > type(uint128).max) revert TooMuch();
+        leaveIntake();
+    }
+
+    /// What an account holds; nothing of a token that does not say.
+    function holding(address token, address account) internal view returns (uint256 balance) {
+        if (token == address(0)) return account.balance;
+        (, balance) = Tokens.balanceOf(token, account);
+    }
+
+    function freeOf(address token) internal view returns (uint256) {
+        Held storage h = held[token];
+        uint256 balance = holding(token, address(this));
+        uint256 bound = uint256(h.escrow) + h.owed;
+        return balance > bound ? balance - bound : 0;
+    }
+
+    /// Locks what an open message carries. Escrow and debts together fit 128 bits, so that a refund
+    /// which turns one into the other cannot fail.
+    function lockUp(address token, uint256 amount) internal {
+        Held storage h = held[token];
+        uint256 bound = uint256(h.escrow) + h.owed + amount;
+        if (amount > type(uint128).max || bound > type(uint128).max) revert TooMuch();
+        h.escrow += uint128(amount);
+    }
+
+    /// What of an account's window is used, times its length: it frees itself evenly.
+    function usedNow(Account storage account) internal view returns (uint256) {
+        uint256 used = account.used;
+        uint256 freed = (block.timestamp - account.usedAt) * account.windowMax;
+        return used > freed ? used - freed : 0;
+    }
+
+    /// What a token is sent as to a peer, an index into `assets`. The coin needs no account.
+    function assetIndexFor(uint128 peer, address token) internal view returns (uint32 index) {
+        index = assetsFor[peer][token];
+        if (index == 0 && token == address(0)) index = COIN;
+    }
+
+    function accountFor(uint128 peer, string memory asset) internal view returns (Account storage) {
+        return accounts[keccak256(abi.encodePacked(peer, asset))];
+    }
+
+    /// The number of a chain-id; 0 if it is none.
+    function chainOf(string calldata chain) internal pure returns (uint128) {
+        return Text.chainOf(uint256(bytes32(bytes(chain))), bytes(chain).length);
+    }
+
+    /// Keeps what is used of a window when its length changes.
+    function settleWindow(Account storage account, uint64 next) private {
+        uint256 used = usedNow(account);
+        uint256 duration = account.windowSeconds;
+        account.used = duration == 0 ? 0 : uint192((used + duration - 1) / duration * next);
+        account.usedAt = uint64(block.timestamp);
+        account.windowSeconds = next;
+    }
+
+    /// The index of an asset's name, new if need be.
+    function indexOf(string calldata asset) private returns (uint32 index) {
+        bytes32 name = keccak256(bytes(asset));
+        index = assetIndex[name];
+        if (index == 0) {
+            index = ++assetLast;
+            assetIndex[name] = index;
+            assets[index] = asset;
         }
-        uint256 unused = 8 * (32 - bytes(chain).length);
-        return unused == 256 ? bytes32(0) : (word >> unused) << unused;
     }
 
-    function unpacked(bytes32 word) internal pure returns (string memory) {
-        uint256 length;
-        while (length < 32 && word[length] != 0) length++;
-        bytes memory out = new bytes(length);
-        for (uint256 i = 0; i < length; i++) out[i] = word[i];
-        return string(out);
+    function capped(uint256 limit) private pure returns (uint128) {
+        return limit > type(uint128).max ? type(uint128).max : uint128(limit);
     }
 
-    function bookKey(bytes32 chain, string memory asset) internal pure returns (bytes32) {
-        return keccak256(abi.encode(chain, asset));
+    function uncapped(uint128 limit) private pure returns (uint256) {
+        return limit == type(uint128).max ? type(uint256).max : limit;
     }
 }

@@ -2,8 +2,13 @@
 "use strict";
 const fs = require("fs");
 
-const sources = ["MessageCodec", "Executor", "Vault", "Outbox", "Inbox", "Distpos", "examples/Echo", "examples/Reverter"];
-const artefacts = { "Distpos.sol": "Distpos", "examples/Echo.sol": "Echo", "examples/Reverter.sol": "Reverter" };
+const contracts = ["Text", "Tokens", "MessageCodec", "MessageReader", "Clerk", "Executor", "Deposit", "Roles", "Vault", "Payer", "Outbox", "Inbox", "Distpos"];
+const examples = ["Echo", "Reverter", "Token", "ChargingToken", "NoReturnToken", "FalseToken"];
+const sources = [...contracts, ...examples.map((name) => `examples/${name}`)];
+const artefacts = {
+  "Distpos.sol": "Distpos",
+  ...Object.fromEntries(examples.map((name) => [`examples/${name}.sol`, name])),
+};
 // EIP-170: a contract's deployed code.
 const CODE_BYTES_MAX = 24576;
 
@@ -13,6 +18,7 @@ function input() {
     language: "Solidity",
     sources: Object.fromEntries(sources.map(content)),
     settings: {
+      viaIR: true,
       optimizer: { enabled: true, runs: 200 },
       // The oldest rules that still are everywhere: private chains upgrade late.
       evmVersion: "paris",
