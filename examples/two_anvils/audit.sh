@@ -61,11 +61,13 @@ audit() {
 
 audit_money() { # CHAIN
   local chain=$1 recipient out in gas=0 transaction paid contract=${CONTRACT[$1]}
+  local coin
+  coin=$(printf '%064d' 0)
   out=$(total "from==\"$chain\" && end==\"delivered\"")
   in=$(total "to==\"$chain\" && end==\"delivered\"")
   expect "the vault of $chain" "$(balance "$chain" "$contract")" $((FUND + out - in))
-  expect "the escrow of $chain" "$(number_at "$(view "$chain" "$contract" "openEscrow()")" 0)" 0
-  expect "what $chain still owes" "$(number_at "$(view "$chain" "$contract" "owed()")" 0)" 0
+  expect "the escrow of $chain" "$(number_at "$(view "$chain" "$contract" "openEscrow(address)" "$coin")" 0)" 0
+  expect "what $chain still owes" "$(number_at "$(view "$chain" "$contract" "owed(address)" "$coin")" 0)" 0
   for recipient in $(awk -v chain="$chain" '$3 == chain && $4 != "-" { print $4 }' "$MESSAGES" | sort -u); do
     expect "the balance of $recipient at $chain" "$(balance "$chain" "0x$recipient")" \
       "$(total "to==\"$chain\" && recipient==\"$recipient\" && end==\"delivered\"")"

@@ -140,6 +140,11 @@ abstract contract Roles {
         return ones(activeBits);
     }
 
+    /// Whether a gateway has approved already, where that alone was not enough.
+    function hasApproved(bytes32 id, Action action, address gateway) external view returns (bool) {
+        return approvals[keccak256(abi.encode(id, action))] >> gateways[gateway].index & 1 == 1;
+    }
+
     /// Counts the caller's approval where more than one must agree. A gateway that lost its role
     /// does not count, whatever it approved before.
     function approve(bytes32 id, Action action, bytes calldata message) internal returns (Approval) {

@@ -28,7 +28,7 @@ pub(crate) fn ending(id: MessageId, delivered: bool) -> Ending {
 #[ignore = "needs anvil"]
 async fn a_message_is_closed_or_refunded_once_and_never_both() {
     let world = World::start().await;
-    let (contract, user) = (world.deployed.contract, key(USER).address());
+    let user = key(USER).address();
     let paid = |value| UserCall { amount: value, ..call_to("b1c2", "alice") };
     let arrived = world.send(&paid(ether(2))).await;
     let refused = world.send(&paid(ether(1))).await;
@@ -43,7 +43,7 @@ async fn a_message_is_closed_or_refunded_once_and_never_both() {
     // Repeated by another gateway, and contradicted.
     end(vec![ending(refused, false), ending(refused, true), ending(arrived, false)]).await;
     assert_eq!(world.node.balance(user), before + one);
-    assert_eq!(world.number(contract, "openEscrow()").await, U256::ZERO);
+    assert_eq!(world.of_coin("openEscrow(address)").await, U256::ZERO);
     let (_, events, _) = world.all().await;
     let value = Some(Value { asset: coin(), amount: ether(2), terms: None });
     let expected = [
@@ -57,7 +57,6 @@ async fn a_message_is_closed_or_refunded_once_and_never_both() {
 #[ignore = "needs anvil"]
 async fn what_was_delivered_there_pays_what_arrives_from_there() {
     let world = World::start().await;
-    let contract = world.deployed.contract;
     // No float beyond the 10 ether, and at most 5 more out than in: 6 is too much at first.
     let to = "aa".repeat(20);
     let six = distpos_proto::message::Message::new(world.foreign.payment(1, &to, ether(6)));
@@ -67,7 +66,7 @@ async fn what_was_delivered_there_pays_what_arrives_from_there() {
     assert_eq!(world.deliver(&[&six]).await.refused[0].1.code, Code::VALUE_MAX, "not yet there");
     world.evm.submit(Submission::End(vec![ending(id, true)])).await.unwrap();
     assert_eq!(world.deliver(&[&six]).await.refused, []);
-    assert_eq!(world.number(contract, "free()").await, U256::from_be_bytes(ether(5).to_word()));
+    assert_eq!(world.of_coin("free(address)").await, U256::from_be_bytes(ether(5).to_word()));
 }
 
 #[tokio::test]
@@ -102,18 +101,18 @@ async fn a_refund_that_is_refused_can_be_claimed_later() {
     let id = outgoing[0].id();
     world.evm.submit(Submission::End(vec![ending(id, false)])).await.unwrap();
     assert_eq!(world.node.balance(sender), U256::ZERO);
-    assert_eq!(world.number(contract, "owed()").await, U256::from(500));
+    assert_eq!(world.of_coin("owed(address)").await, U256::from(500));
     let free = U256::from_be_bytes(ether(10).to_word());
-    assert_eq!(world.number(contract, "free()").await, free, "what is owed pays nothing else");
+    assert_eq!(world.of_coin("free(address)").await, free, "what is owed pays nothing else");
 
     let wallet = alloy_primitives::Address::repeat_byte(0xdd);
-    let mut claim = keccak256("claim(address)")[..4].to_vec();
+    let mut claim = keccak256("claim(address,address)")[..4].to_vec();
+    claim.extend([0; 32]);
     claim.extend(wallet.into_word());
-    for _ in 0..2 {
-        world.user.call(Some(sender), Amount::ZERO, through(&claim)).await.unwrap();
-    }
+    world.user.call(Some(sender), Amount::ZERO, through(&claim)).await.unwrap();
+    world.user.call(Some(sender), Amount::ZERO, through(&claim)).await.unwrap_err();
     assert_eq!(world.node.balance(wallet), U256::from(500));
-    assert_eq!(world.number(contract, "owed()").await, U256::ZERO);
+    assert_eq!(world.of_coin("owed(address)").await, U256::ZERO);
 }
 
 /// A contract that sends one wei to `b1c2` when it is made, and burns all gas of a payment that
@@ -151,7 +150,6 @@ async fn a_sender_that_cheats_the_estimate_holds_up_nobody_elses_refund() {
     let endings = outgoing.iter().map(|message| ending(message.id(), false)).collect();
     let submitted = world.evm.submit(Submission::End(endings)).await.unwrap();
     assert_eq!(submitted.refused, []);
-    let contract = world.deployed.contract;
-    assert_eq!(world.number(contract, "openEscrow()").await, U256::ZERO);
-    assert_eq!(world.number(contract, "owed()").await, U256::from(8), "they refused theirs");
+    assert_eq!(world.of_coin("openEscrow(address)").await, U256::ZERO);
+    assert_eq!(world.of_coin("owed(address)").await, U256::from(8), "they refused theirs");
 }

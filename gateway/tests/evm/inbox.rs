@@ -228,7 +228,7 @@ async fn the_vault_never_pays_with_what_may_be_refunded() {
     assert_eq!(world.deliver(&[&large]).await.refused, [(large.id(), short)]);
     let all = message(world.foreign.payment(2, &to, ether(10)));
     assert_eq!(world.deliver(&[&all]).await.refused, []);
-    assert_eq!(world.number(contract, "free()").await, U256::ZERO);
+    assert_eq!(world.of_coin("free(address)").await, U256::ZERO);
     let before = world.node.balance(key(super::world::USER).address());
     let refund = vec![distpos_proto::receipt::Ending::unroutable(id)];
     world.evm.submit(Submission::End(refund)).await.unwrap();

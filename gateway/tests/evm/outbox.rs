@@ -133,7 +133,7 @@ async fn the_outbox_refuses_what_no_message_could_carry() {
     assert!(send(send_input("b1c2xa", 0, 0, now + 5 * 86_400 + 600)).await.is_err(), "too late");
     assert!(send(Vec::new()).await.is_err(), "a plain payment");
     assert!(send(send_input("b1c2xa", 65_536, 1, now + 600)).await.is_ok());
-    assert_eq!(world.number(contract, "openEscrow()").await, U256::from(5));
+    assert_eq!(world.of_coin("openEscrow(address)").await, U256::from(5));
     let (outgoing, ..) = world.all().await;
     assert_eq!(outgoing.len(), 1);
     assert_eq!(outgoing[0].fields().sequence, 1, "what was refused took no number");

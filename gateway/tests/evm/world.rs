@@ -196,6 +196,13 @@ impl World {
         U256::from_be_bytes(self.word(contract, getter).await)
     }
 
+    /// A figure that the contract keeps for each token, of the coin.
+    pub(crate) async fn of_coin(&self, getter: &str) -> U256 {
+        let input = [&keccak256(getter)[..4], &[0; 32]].concat();
+        let answer = self.owner.view(self.deployed.contract, &input).await.unwrap();
+        U256::from_be_slice(&answer)
+    }
+
     pub(crate) async fn text(&self, contract: Address, getter: &str) -> String {
         let answer = self.owner.view(contract, &keccak256(getter)[..4]).await.unwrap();
         let length: usize = U256::from_be_slice(&answer[32..64]).to();
