@@ -32,6 +32,7 @@ use crate::chain::{
 mod abi;
 mod alarm;
 mod answer;
+mod approvals;
 pub mod calldata;
 mod deploy;
 pub mod keystore;

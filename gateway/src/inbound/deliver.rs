@@ -134,7 +134,8 @@ async fn after(
                 .into_iter()
                 .filter(|id| !refused.iter().any(|(other, _)| other == id))
                 .collect();
-            if !taken.is_empty() {
+            // Without a transaction everything was approved before, and others have to agree.
+            if !taken.is_empty() && !transaction.is_empty() {
                 gateway.emit(Event::Submitted { what, transaction, ids: taken.clone() });
             }
             wait(gateway, taken, state).await?;

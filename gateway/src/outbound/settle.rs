@@ -198,7 +198,10 @@ pub async fn end(gateway: &Gateway, state: State, batches: Vec<Batch>) -> Result
     let (cause, reply) = match gateway.chain.submit(Submission::End(endings)).await {
         Ok(submitted) => {
             let Submitted { transaction, refused } = submitted;
-            gateway.emit(Event::Submitted { what: "end", transaction, ids: ids.clone() });
+            // Without a transaction everything was approved before, and others have to agree.
+            if !transaction.is_empty() {
+                gateway.emit(Event::Submitted { what: "end", transaction, ids: ids.clone() });
+            }
             for (id, reply) in &refused {
                 let what = format!("the outbox does not end message {id}: {reply}");
                 gateway.emit(Event::Alert { what });

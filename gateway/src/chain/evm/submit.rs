@@ -17,6 +17,7 @@ use super::{
     Evm, EvmKey, abi,
     abi::{Event, Words},
     answer::{Block, FeeHistory, Fixed, Number, Quantity, Receipt, hex},
+    approvals,
     rpc::{Rpc, RpcError, garbage},
     watch::reason,
 };
@@ -220,12 +221,22 @@ impl Evm {
     }
 
     async fn void(&self, messages: Vec<(Message, String)>) -> Result<Submitted, ChainError> {
+        let what = |(message, _): &(Message, String)| (message.id(), approvals::Action::Void);
+        let messages = self.unapproved(messages, what).await?;
         let chunks = split_by(messages, MESSAGES_MAX, |(message, _)| cost(message, 0));
         self.transact_all(chunks, abi::void, |_| 0, |(message, _)| message.id()).await
     }
 
     async fn end(&self, endings: &[Ending]) -> Result<Submitted, ChainError> {
-        let chunks = split_by(endings.iter().collect(), ENDINGS_MAX, |_| ENDING_GAS);
+        let what = |ending: &&Ending| {
+            let action = match ending.kind() {
+                EndingKind::Close => approvals::Action::Close,
+                EndingKind::Refund => approvals::Action::Refund,
+            };
+            (ending.id(), action)
+        };
+        let endings = self.unapproved(endings.iter().collect(), what).await?;
+        let chunks = split_by(endings, ENDINGS_MAX, |_| ENDING_GAS);
         // A sender's contract, too, can tell an estimate from the payment that comes.
         let gas_min = |chunk: &[&Ending]| ENDING_GAS.saturating_mul(chunk.len() as u64 + 2);
         self.transact_all(chunks, end_input, gas_min, |ending| ending.id()).await

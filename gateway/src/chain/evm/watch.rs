@@ -20,6 +20,7 @@ use super::{
     Evm,
     abi::{Event, Words},
     answer::{LogEntry, hex},
+    approvals::Action,
     block, genesis_tag, number,
     rpc::{RpcError, garbage},
 };
@@ -28,12 +29,6 @@ use crate::chain::{ChainError, ChainEvent, Cursor, FinalBlock, Proposal, Watched
 /// Most blocks asked for at once: a limit of many nodes.
 const RANGE_BLOCKS_MAX: u64 = 1_000;
 pub(super) const LOGS: &str = "eth_getLogs";
-
-/// What an `Approved` event is about.
-const DELIVER: u64 = 0;
-const VOID: u64 = 1;
-const CLOSE: u64 = 2;
-const REFUND: u64 = 3;
 
 /// How many blocks the node gives logs of at once: halved when it refuses, doubled when it does not.
 pub(super) struct LogRange(AtomicU64);
@@ -194,13 +189,14 @@ impl Evm {
             return None;
         }
         let data = Words::new(&log.data.0);
-        match data.number(0)? {
-            DELIVER | VOID => {
+        match Action::of(data.number(0)?)? {
+            Action::Deliver | Action::Void => {
                 let message = Message::from_bytes(data.bytes(1)?).ok()?;
                 Some(Proposal::Inbound(Box::new(message)))
             }
-            CLOSE | REFUND => Some(Proposal::Outbound(MessageId(log.topics.get(1)?.0))),
-            _ => None,
+            Action::Close | Action::Refund => {
+                Some(Proposal::Outbound(MessageId(log.topics.get(1)?.0)))
+            }
         }
     }
 

@@ -1,0 +1,72 @@
+//! Where several gateways must agree: what this one has approved already need not be sent again.
+
+use distpos_proto::message::MessageId;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::{
+    Evm, abi,
+    abi::{Arg, Words},
+    rpc::garbage,
+    view,
+};
+use crate::chain::ChainError;
+
+/// What a gateway approves; the contract's `Action`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    Deliver = 0,
+    Void = 1,
+    Close = 2,
+    Refund = 3,
+}
+
+impl Action {
+    /// The action of an event's word.
+    pub(super) fn of(word: u64) -> Option<Self> {
+        [Self::Deliver, Self::Void, Self::Close, Self::Refund]
+            .into_iter()
+            .find(|action| *action as u64 == word)
+    }
+}
+
+/// Questions under way at once.
+const ASKED_AT_ONCE: usize = 8;
+
+impl Evm {
+    /// How many gateways must agree.
+    pub(super) async fn required(&self) -> Result<u64, ChainError> {
+        let word = view(&self.rpc, self.config.contract, abi::call("required()", &[])).await?;
+        Words::new(&word).number(0).ok_or_else(|| garbage("eth_call", "no number of gateways"))
+    }
+
+    /// Leaves out what this gateway approved before and what others have to agree to yet: a second
+    /// approval of the same gateway changes nothing and costs gas.
+    pub(super) async fn unapproved<T: Send>(
+        &self,
+        items: Vec<T>,
+        what: impl Fn(&T) -> (MessageId, Action) + Sync,
+    ) -> Result<Vec<T>, ChainError> {
+        if self.required().await? == 1 {
+            return Ok(items);
+        }
+        let asked = stream::iter(items.into_iter().map(|item| {
+            let (id, action) = what(&item);
+            async move {
+                let approved = self.has_approved(id, action).await?;
+                Ok::<_, ChainError>((!approved).then_some(item))
+            }
+        }));
+        let left: Vec<Option<T>> = asked.buffered(ASKED_AT_ONCE).try_collect().await?;
+        Ok(left.into_iter().flatten().collect())
+    }
+
+    async fn has_approved(&self, id: MessageId, action: Action) -> Result<bool, ChainError> {
+        let items = [Arg::Word(id.0), Arg::number(action as u64), Arg::address(self.address())];
+        let input = abi::call("hasApproved(bytes32,uint8,address)", &items);
+        let word = view(&self.rpc, self.config.contract, input).await?;
+        match Words::new(&word).number(0) {
+            Some(word @ 0..=1) => Ok(word == 1),
+            _ => Err(garbage("eth_call", "neither approved nor not")),
+        }
+    }
+}
