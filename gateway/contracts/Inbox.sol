@@ -58,11 +58,12 @@ abstract contract Inbox is Payer {
         returns (Result[] memory results)
     {
         results = new Result[](messages.length);
+        // Room that the items share.
         Incoming memory m;
+        Payment memory p;
         bool halted = paused;
         for (uint256 i = 0; i < messages.length; i++) {
-            (bytes32 id, bool pending) = read(messages[i], m, results[i]);
-            if (pending) one(id, messages[i], m, halted, results[i]);
+            one(messages[i], m, p, halted, results[i]);
         }
     }
 
@@ -90,11 +91,14 @@ abstract contract Inbox is Payer {
         }
     }
 
-    /// One item of `deliver`. `m` is room that the items of a batch share.
-    function one(bytes32 id, bytes calldata raw, Incoming memory m, bool halted, Result memory result) private {
+    /// One item of `deliver`.
+    function one(bytes calldata raw, Incoming memory m, Payment memory p, bool halted, Result memory result)
+        private
+    {
+        (bytes32 id, bool pending) = read(raw, m, result);
+        if (!pending) return;
         if (halted) return pass(Why.Paused, result);
-        Account storage account = accountFor(m.source, assetOf(m));
-        Payment memory p;
+        Account storage account = accountOf(m);
         Why why = check(m, account, p);
         if (why != Why.Nothing) return skip(id, isWellFormed(m) ? why : Why.Malformed, result);
         if (!isApproved(id, Action.Deliver, raw, result)) return;
@@ -103,16 +107,21 @@ abstract contract Inbox is Payer {
         enoughGas(m, p, calls);
         guard[id] = Guard.Delivered;
         if (m.amount != 0) book(account, uint128(m.amount));
+        bytes memory input;
+        if (calls) input = inputOf(id, m);
         uint8 call;
-        (call, why, result.detail) = attempt(p, calls ? inputOf(id, m) : bytes(""));
+        (call, why, result.detail) = attempt(p, input);
         if (why == Why.Nothing) {
             result.outcome = Outcome.Delivered;
-            emit Delivered(id, sourceOf(m), assetOf(m), m.amount, call);
-            return;
+            return tell(id, m, call);
         }
         if (m.amount != 0) unbook(account, uint128(m.amount));
         result.reason = clerk.text(why);
         void(id, m, result);
+    }
+
+    function tell(bytes32 id, Incoming memory m, uint8 call) private {
+        emit Delivered(id, sourceOf(m), assetOf(m), m.amount, call);
     }
 
     function void(bytes32 id, Incoming memory m, Result memory result) private {
@@ -188,20 +197,25 @@ abstract contract Inbox is Payer {
                 || (to.code.length != 0 && isBacking[to])
         ) return Why.NotARecipient;
         (p.to, p.amount, p.gas, p.exact, p.keep) = (to, m.amount, m.gas, true, m.onFail == 1);
-        if (m.amount == 0) return Why.Nothing;
-        p.token = account.token;
-        return checkValue(m, account);
+        p.token = address(0);
+        return m.amount == 0 ? Why.Nothing : checkValue(m, account, p);
     }
 
-    function checkValue(Incoming memory m, Account storage account) private view returns (Why) {
+    function checkValue(Incoming memory m, Account storage account, Payment memory p)
+        private
+        view
+        returns (Why)
+    {
         if (!account.open || m.termsLength != 0) {
             return m.termsLength == 0 && peers[m.source].registered ? Why.OtherAsset : Why.NoAccount;
         }
         uint256 amount = m.amount;
         if (amount > type(uint128).max) return Why.ValueMax;
-        uint256 received = account.received + amount;
-        if (received > type(uint128).max || received > uint256(account.sent) + account.valueMax) {
-            return Why.ValueMax;
+        unchecked {
+            // Sums of numbers below 2^128.
+            uint256 received = account.received + amount;
+            uint256 bound = uint256(account.sent) + account.valueMax;
+            if (received > type(uint128).max || received > bound) return Why.ValueMax;
         }
         uint256 duration = account.windowSeconds;
         if (duration != 0) {
@@ -209,15 +223,19 @@ abstract contract Inbox is Payer {
             if (amount > most) return Why.WindowNever;
             if (usedNow(account) + amount * duration > most * duration) return Why.WindowReached;
         }
-        return amount > freeOf(account.token) ? Why.Short : Why.Nothing;
+        p.token = account.token;
+        return amount > freeOf(p.token) ? Why.Short : Why.Nothing;
     }
 
     /// EIP-150 leaves 1/64 at each of three calls; copies of the data cost too.
     function enoughGas(Incoming memory m, Payment memory p, bool calls) private view {
-        uint256 wanted = ITEM_GAS + PAYMENT_GAS + PAYMENT_OVERHEAD;
-        if (calls) wanted += m.gas + m.gas / 16 + 40 * m.dataLength;
-        if (p.token != address(0)) wanted += Tokens.TRANSFER_GAS + 5 * Tokens.BALANCE_GAS;
-        if (gasleft() < wanted) revert Tokens.InsufficientGas();
+        unchecked {
+            // Gas and data have passed their limits.
+            uint256 wanted = ITEM_GAS + PAYMENT_GAS + PAYMENT_OVERHEAD;
+            if (calls) wanted += m.gas + m.gas / 16 + 40 * m.dataLength;
+            if (p.token != address(0)) wanted += Tokens.TRANSFER_GAS + 5 * Tokens.BALANCE_GAS;
+            if (gasleft() < wanted) revert Tokens.InsufficientGas();
+        }
     }
 
     /// Counts what is delivered, in the account's book and window.
@@ -233,6 +251,19 @@ abstract contract Inbox is Payer {
     function unbook(Account storage account, uint128 amount) private {
         account.received -= amount;
         account.used -= uint192(uint256(amount) * account.windowSeconds);
+    }
+
+    /// The account of what a message carries; the same place as `accountFor`.
+    function accountOf(Incoming memory m) private view returns (Account storage) {
+        (uint256 peer, uint256 start, uint256 length) = (m.source, m.assetAt, m.assetLength);
+        bytes32 key;
+        assembly ("memory-safe") {
+            let room := mload(0x40)
+            mstore(room, peer)
+            calldatacopy(add(room, 32), start, length)
+            key := keccak256(room, add(length, 32))
+        }
+        return accounts[key];
     }
 
     function sourceOf(Incoming memory m) private pure returns (string calldata) {

@@ -67,10 +67,12 @@ library MessageReader {
         if (source == 0) return Verdict.Malformed;
         if (!Text.isLocal(slice(m.senderAt, m.senderLength))) return Verdict.Malformed;
         uint256 destination = word(m.destinationAt);
-        uint256 unused = 256 - 8 * m.destinationLength;
-        // A chain does not send to itself.
-        if ((destination >> unused) << unused == ownText) {
-            return source == own ? Verdict.Malformed : Verdict.Ours;
+        unchecked {
+            uint256 unused = 256 - 8 * m.destinationLength;
+            // A chain does not send to itself.
+            if ((destination >> unused) << unused == ownText) {
+                return source == own ? Verdict.Malformed : Verdict.Ours;
+            }
         }
         uint128 other = Text.chainOf(destination, m.destinationLength);
         return other == 0 || other == source ? Verdict.Malformed : Verdict.Elsewhere;
@@ -98,14 +100,14 @@ library MessageReader {
     /// the end gives zeros or a neighbour's bytes, and ends in the same comparison.
     function shape(bytes calldata raw, Incoming memory m) private pure returns (bool ok) {
         assembly ("memory-safe") {
-            // The value in the head of a major type, after the key at `place`, and where it
-            // ends.
-            function head(place, key, major) -> value, next {
+            // The value of a head, and where it ends. `kind` is the key before it (shifted left by
+            // 3, both are of one byte) and its major type: 0 number, 2 bytes, 3 text.
+            function head(place, kind) -> value, next {
                 let w := calldataload(place)
-                let first := byte(1, w)
+                let first := shr(240, w)
                 value := and(first, 31)
                 next := add(place, 2)
-                if or(xor(byte(0, w), key), xor(shr(5, first), major)) { next := shl(255, 1) }
+                if xor(shr(5, first), kind) { next := shl(255, 1) }
                 if gt(value, 23) {
                     let size := shl(sub(value, 24), 1)
                     // One byte holds what is from 24; more hold what the half of them cannot.
@@ -119,8 +121,8 @@ library MessageReader {
                 }
             }
             // A byte string or text of `least` to `most` bytes: where it starts, and its length.
-            function span(place, key, major, least, most) -> start, length, next {
-                length, start := head(place, key, major)
+            function span(place, kind, least, most) -> start, length, next {
+                length, start := head(place, kind)
                 next := add(start, length)
                 if or(lt(length, least), gt(length, most)) { next := shl(255, 1) }
             }
@@ -129,35 +131,35 @@ library MessageReader {
             // map(16), and version (key 0) is 1
             let lost := xor(shr(232, calldataload(place)), 0xb00001)
             let start, length
-            start, length, place := span(add(place, 3), 1, 3, 1, 32)
+            start, length, place := span(add(place, 3), 0xb, 1, 32)
             mstore(m, start)
             mstore(add(m, 0x20), length)
             // Tags are 8 bytes: key 2, head 0x48.
             lost := or(lost, xor(shr(240, calldataload(place)), 0x0248))
-            start, length, place := span(add(place, 10), 3, 3, 1, 32)
+            start, length, place := span(add(place, 10), 0x1b, 1, 32)
             mstore(add(m, 0x40), start)
             mstore(add(m, 0x60), length)
             lost := or(lost, xor(shr(240, calldataload(place)), 0x0448))
             mstore(add(m, 0x80), shl(192, shr(192, calldataload(add(place, 2)))))
-            start, length, place := span(add(place, 10), 5, 2, 1, 64)
-            length, place := head(place, 6, 0)
+            start, length, place := span(add(place, 10), 0x2a, 1, 64)
+            length, place := head(place, 0x30)
             lost := or(lost, iszero(length)) // sequences start place 1
-            start, length, place := span(place, 7, 3, 1, 128)
+            start, length, place := span(place, 0x3b, 1, 128)
             mstore(add(m, 0xa0), start)
             mstore(add(m, 0xc0), length)
-            start, length, place := span(place, 8, 3, 1, 128)
+            start, length, place := span(place, 0x43, 1, 128)
             mstore(add(m, 0xe0), start)
             mstore(add(m, 0x100), length)
             let assetLength
-            start, assetLength, place := span(place, 9, 3, 0, 65)
+            start, assetLength, place := span(place, 0x4b, 0, 65)
             mstore(add(m, 0x120), start)
             mstore(add(m, 0x140), assetLength)
-            start, length, place := span(place, 10, 2, 0, 32)
+            start, length, place := span(place, 0x52, 0, 32)
             mstore(add(m, 0x160), length)
             // Terms are 32 bytes or none, and none without an asset.
             lost := or(lost, and(length, 31))
             lost := or(lost, gt(length, mul(assetLength, 32)))
-            start, length, place := span(place, 11, 2, 0, 32)
+            start, length, place := span(place, 0x5a, 0, 32)
             let amount := 0
             if length {
                 amount := shr(sub(256, shl(3, length)), calldataload(start))
@@ -167,15 +169,15 @@ library MessageReader {
             mstore(add(m, 0x180), amount)
             // An asset and an amount, or neither.
             lost := or(lost, xor(iszero(amount), iszero(assetLength)))
-            start, length, place := span(place, 12, 2, 0, 65536)
+            start, length, place := span(place, 0x62, 0, 65536)
             mstore(add(m, 0x1a0), start)
             mstore(add(m, 0x1c0), length)
-            length, place := head(place, 13, 0)
+            length, place := head(place, 0x68)
             mstore(add(m, 0x1e0), length)
-            length, place := head(place, 14, 0)
+            length, place := head(place, 0x70)
             mstore(add(m, 0x200), length)
             lost := or(lost, gt(length, 1))
-            length, place := head(place, 15, 0)
+            length, place := head(place, 0x78)
             mstore(add(m, 0x220), length)
             ok := and(eq(place, add(raw.offset, raw.length)), iszero(lost))
         }

@@ -10,6 +10,8 @@ pragma solidity 0.8.37;
 library Text {
     uint256 private constant ONES = 0x0101010101010101010101010101010101010101010101010101010101010101;
     uint256 private constant HIGH = 0x80 * ONES;
+    /// Makes letters lower case; what is no letter becomes none.
+    uint256 private constant LOWER = 0x20 * ONES;
     /// What fills the unused end of a word: "0", which every alphabet here has.
     uint256 private constant ZEROS = 0x30 * ONES;
 
@@ -22,17 +24,18 @@ library Text {
     /// Bytes after it may be anything.
     function chainOf(uint256 word, uint256 length) internal pure returns (uint128) {
         if (length == 0 || length > 32 || word >> 248 == 0x30) return 0;
-        uint256 unused = 256 - 8 * length;
-        // Leading zeros in place of what follows it.
-        uint256 digits = (word >> unused) | (unused == 0 ? 0 : ZEROS << (256 - unused));
-        if (!hexadecimal(digits, false)) return 0;
-        return nibbles(digits);
+        unchecked {
+            // Leading zeros in place of what follows it.
+            uint256 used = 8 * length;
+            uint256 digits = (word >> (256 - used)) | (ZEROS << used);
+            return isHex(digits, digits) ? nibbles(digits) : 0;
+        }
     }
 
     /// The 20 bytes of 40 hex digits in either case, which are `first`, and overlapping with it
     /// the last 32. Mixed-case checksums are the gateway's to check.
     function account(uint256 first, uint256 last) internal pure returns (bool ok, address) {
-        if (!hexadecimal(first, true) || !hexadecimal(last, true)) return (false, address(0));
+        if (!isHex(first, first | LOWER) || !isHex(last, last | LOWER)) return (false, address(0));
         return (true, address(uint160((uint256(nibbles(first)) << 32) | uint32(nibbles(last)))));
     }
 
@@ -76,14 +79,19 @@ library Text {
     // Whether this is a local address: 1 to 128 letters, digits or -._:/+@=
     function isLocal(bytes calldata text) internal pure returns (bool) {
         if (text.length == 0 || text.length > LOCAL_MAX) return false;
-        for (uint256 from = 0; from < text.length; from += 32) {
-            uint256 w = filled(text, from);
-            if (w & HIGH != 0) return false;
-            uint256 found = range(w, 0x61, 0x7a) | range(w, 0x2d, 0x3a) | range(w, 0x40, 0x5a)
-                | range(w, 0x5f, 0x5f) | range(w, 0x2b, 0x2b) | range(w, 0x3d, 0x3d);
-            if (found != HIGH) return false;
+        unchecked {
+            for (uint256 from = 0; from < text.length; from += 32) {
+                uint256 w = filled(text, from);
+                if (w & HIGH != 0) return false;
+                // Most are letters and digits only.
+                uint256 found = range(w | LOWER, 0x61, 0x7a) | range(w, 0x30, 0x39);
+                if (found == HIGH) continue;
+                found |= range(w, 0x2d, 0x2f) | range(w, 0x3a, 0x3a) | range(w, 0x40, 0x40)
+                    | range(w, 0x5f, 0x5f) | range(w, 0x2b, 0x2b) | range(w, 0x3d, 0x3d);
+                if (found != HIGH) return false;
+            }
+            return true;
         }
-        return true;
     }
 
     /// Whether this names an asset, `<issuer chain-id>/<label>`; the label is 1 to 32 letters,
@@ -105,18 +113,15 @@ library Text {
         assembly ("memory-safe") {
             w := calldataload(add(text.offset, from))
         }
-        uint256 left = text.length - from;
-        if (left < 32) {
-            uint256 unused = 256 - 8 * left;
-            w = ((w >> unused) << unused) | (ZEROS >> (256 - unused));
+        unchecked {
+            uint256 used = 8 * (text.length - from);
+            if (used < 256) w = ((w >> (256 - used)) << (256 - used)) | (ZEROS >> used);
         }
     }
 
-    function hexadecimal(uint256 w, bool upper) private pure returns (bool) {
-        if (w & HIGH != 0) return false;
-        uint256 found = range(w, 0x30, 0x39) | range(w, 0x61, 0x66);
-        if (upper) found |= range(w, 0x41, 0x46);
-        return found == HIGH;
+    /// Whether `w` is hex digits; `letters` is the same, or with bit 5 set, where upper case will do.
+    function isHex(uint256 w, uint256 letters) private pure returns (bool) {
+        return w & HIGH == 0 && range(w, 0x30, 0x39) | range(letters, 0x61, 0x66) == HIGH;
     }
 
     /// The high bit of each byte from `low` to `high`; all bytes of `w` are below 0x80.

@@ -52,7 +52,7 @@ abstract contract Vault is Roles {
     bytes8 public immutable tag;
 
     mapping(uint128 => Peer) internal peers;
-    mapping(bytes32 => Account) private accounts;
+    mapping(bytes32 => Account) internal accounts;
     mapping(address => Held) internal held;
     /// Refunds whose payment was refused, by account and token.
     mapping(address => mapping(address => uint256)) public claimable;
@@ -313,7 +313,7 @@ abstract contract Vault is Roles {
     }
 
     function accountFor(uint128 peer, string memory asset) internal view returns (Account storage) {
-        return accounts[keccak256(abi.encodePacked(peer, asset))];
+        return accounts[keccak256(abi.encodePacked(uint256(peer), asset))];
     }
 
     /// The number of a chain-id; 0 if it is none.

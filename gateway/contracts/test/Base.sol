@@ -47,7 +47,7 @@ abstract contract Base {
 
     function setUp() public virtual {
         vm.warp(NOW);
-        door = new Distpos(HERE, TAG, owner);
+        door = deploy(HERE, TAG, owner);
         vm.startPrank(owner);
         door.setGateway(gateway, true);
         door.setPeer(THERE, TAG_THERE);
@@ -60,6 +60,21 @@ abstract contract Base {
 
     receive() external payable {}
 
+    /// The contract as it is deployed: the committed artefact, not what forge compiles.
+    function deploy(string memory chain, bytes8 tag, address first) internal returns (Distpos) {
+        bytes memory code = vm.parseJsonBytes(vm.readFile("artefacts/Distpos.json"), ".bytecode");
+        code = bytes.concat(code, abi.encode(chain, tag, first));
+        address payable place;
+        assembly {
+            place := create(0, add(code, 32), mload(code))
+            if iszero(place) {
+                returndatacopy(0, 0, returndatasize())
+                revert(0, returndatasize())
+            }
+        }
+        return Distpos(place);
+    }
+
     // Messages
 
     /// A payment from `63ea…` on `b1c2` to bob.
@@ -71,10 +86,7 @@ abstract contract Base {
 
     /// The same without value.
     function note(uint64 sequence) internal view returns (Draft memory m) {
-        m.source = THERE;
-        m.sourceTag = TAG_THERE;
-        m.destination = HERE;
-        m.destinationTag = TAG;
+        (m.source, m.sourceTag, m.destination, m.destinationTag) = (THERE, TAG_THERE, HERE, TAG);
         m.outbox = hex"5b38da6a701c568545dcfcb03fcb875f56beddc4";
         m.sequence = sequence;
         m.sender = "63ea7F78107dF4C6fd8b17e7b05b1b3D41a5B1Ab";
@@ -142,7 +154,7 @@ abstract contract Base {
         all[0] = one;
     }
 
-    function only(string memory one) internal pure returns (string[] memory all) {
+    function because(string memory one) internal pure returns (string[] memory all) {
         all = new string[](1);
         all[0] = one;
     }
@@ -167,7 +179,7 @@ abstract contract Base {
 
     function voidBy(address by, bytes memory message, string memory reason) internal returns (Inbox.Result memory) {
         vm.prank(by);
-        return door.voidMessages(only(message), only(reason))[0];
+        return door.voidMessages(only(message), because(reason))[0];
     }
 
     function close(bytes32 id) internal {
