@@ -290,6 +290,11 @@ impl Rpc {
         }
     }
 
+    /// The nodes' names.
+    pub(super) fn name(&self) -> String {
+        self.names(0..self.nodes.len())
+    }
+
     /// How many nodes must agree.
     pub(super) fn quorum(&self) -> usize {
         self.quorum
