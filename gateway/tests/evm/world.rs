@@ -47,6 +47,11 @@ pub(crate) fn key(index: usize) -> EvmKey {
     EvmKey::from_bytes(&bytes.try_into().unwrap()).unwrap()
 }
 
+/// The same as a key file holds it.
+pub(crate) fn secret(index: usize) -> String {
+    format!("0x{}\n", KEYS[index])
+}
+
 pub(crate) fn chain(text: &str) -> ChainId {
     text.parse().unwrap()
 }
