@@ -81,89 +81,102 @@ async fn check_online_finds_nothing_wrong_with_a_good_node() {
     assert!(texts(&found["problems"])[0].contains("does not answer"), "{found}");
 }
 
+/// Passes everything on but what `refuses`, given body and method.
+fn refusing(
+    world: &World,
+    code: i64,
+    refuses: impl Fn(&str, &str) -> bool + Send + Sync + 'static,
+) -> FalseNode {
+    let pass = pass_on(world);
+    FalseNode::start_raw(move |body, method| match refuses(body, method) {
+        true => refusal(body, code),
+        false => pass(body).to_string().into_bytes(),
+    })
+}
+
+/// Whether more than ten blocks of logs are asked for at once.
+fn is_long(body: &str, method: &str) -> bool {
+    let call: Json = serde_json::from_str(body).unwrap();
+    let number = |field: &str| {
+        let text = call["params"][0][field].as_str().unwrap();
+        u64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap()
+    };
+    method == "eth_getLogs" && number("toBlock") - number("fromBlock") >= 10
+}
+
+/// A node whose answers to one call are another result.
+fn answering(world: &World, call: &'static str, result: &'static str) -> FalseNode {
+    bent(world, move |method, answer| {
+        if method == call {
+            answer["result"] = json!(result);
+        }
+    })
+}
+
+/// A node whose first block is another.
+fn of_another_chain(world: &World) -> FalseNode {
+    bent(world, |method, answer| {
+        if method == "eth_getBlockByNumber" && answer["result"]["number"] == "0x0" {
+            answer["result"]["hash"] = json!(format!("0x{}", "77".repeat(32)));
+        }
+    })
+}
+
 #[tokio::test]
 #[ignore = "needs anvil"]
 async fn check_online_names_what_each_node_lacks() {
     let world = World::start().await;
     world.node.rpc("anvil_mine", &json!(["0x200"]));
-    let lacks = |call: &'static str, code: i64| {
-        let pass = pass_on(&world);
-        FalseNode::start_raw(move |body, method| {
-            let call_of = |tag: &str| method == "eth_getBlockByNumber" && body.contains(tag);
-            if method == call || call_of(call) {
-                return refusal(body, code);
-            }
-            pass(body).to_string().into_bytes()
-        })
-    };
-    let pass = pass_on(&world);
-    let short = FalseNode::start_raw(move |body, method| {
-        let call: Json = serde_json::from_str(body).unwrap();
-        let number = |field: &str| {
-            let text = call["params"][0][field].as_str().unwrap();
-            u64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap()
-        };
-        if method == "eth_getLogs" && number("toBlock") - number("fromBlock") >= 10 {
-            return refusal(body, -32_005);
-        }
-        pass(body).to_string().into_bytes()
-    });
     let start = format!("\"{:#x}\"", world.deployed.start.0);
-    let hidden = Box::leak(start.into_boxed_str());
-    let no_code = bent(&world, |method, answer| {
-        if method == "eth_getCode" {
-            answer["result"] = json!("0x");
-        }
-    });
-    let other_code = bent(&world, |method, answer| {
-        if method == "eth_getCode" {
-            answer["result"] = json!("0x6080604052");
-        }
-    });
-    let other_chain = bent(&world, |method, answer| {
-        if method == "eth_chainId" {
-            answer["result"] = json!("0x1");
-        }
-    });
-    let other_genesis = bent(&world, |method, answer| {
-        if method == "eth_getBlockByNumber" && answer["result"]["number"] == "0x0" {
-            answer["result"]["hash"] = json!(format!("0x{}", "77".repeat(32)));
-        }
-    });
-    let no_fees = bent(&world, |method, answer| {
-        if method == "eth_getBlockByNumber" {
-            answer["result"].as_object_mut().unwrap().remove("baseFeePerGas");
-        }
-    });
-    let down = FalseNode::start_raw(|_, _| Answer::Status(503, None));
+    let is_block = |body: &str, method: &str, tag: &str| {
+        method == "eth_getBlockByNumber" && body.contains(tag)
+    };
+    let no_receipts = refusing(&world, -32_601, |_, method| method == "eth_getBlockReceipts");
+    let no_tag =
+        refusing(&world, -32_000, move |body, method| is_block(body, method, "\"finalized\""));
+    let pruned = refusing(&world, 4_444, move |body, method| is_block(body, method, &start));
     let cases = [
-        (lacks("eth_getBlockReceipts", -32_601), "warnings", "no eth_getBlockReceipts"),
-        (lacks("\"finalized\"", -32_000), "problems", "tag finalized"),
-        (lacks(hidden, 4_444), "problems", "no history back to from_block"),
-        (short, "warnings", "gives 8 blocks at once"),
-        (no_code, "problems", "no contract at"),
-        (other_code, "problems", "has no deliver, voidMessages, end, isGateway"),
-        (other_chain, "problems", "eth_chainId is 1, expected 58084"),
-        (other_genesis, "problems", "contract's genesis tag is"),
-        (down, "problems", "HTTP status 503"),
+        (no_receipts, "warnings", "no eth_getBlockReceipts"),
+        (no_tag, "problems", "tag finalized"),
+        (pruned, "problems", "no history back to from_block"),
+        (refusing(&world, -32_005, is_long), "warnings", "gives 8 blocks at once"),
+        (answering(&world, "eth_getCode", "0x"), "problems", "no contract at"),
+        (
+            answering(&world, "eth_getCode", "0x6080604052"),
+            "problems",
+            "has no deliver, voidMessages, end, isGateway",
+        ),
+        (answering(&world, "eth_chainId", "0x1"), "problems", "eth_chainId is 1, expected 58084"),
+        (of_another_chain(&world), "problems", "contract's genesis tag is"),
+        (FalseNode::start_raw(|_, _| Answer::Status(503, None)), "problems", "HTTP status 503"),
     ];
     for (node, kind, words) in &cases {
         let (code, found) = Home::new(&world, GATEWAY, &[&node.url], "").check();
         assert_eq!(code, if *kind == "problems" { 78 } else { 0 }, "{words}: {found}");
         let said = texts(&found[*kind]);
-        let named = said.iter().filter(|text| text.contains("node 127.0.0.1:"));
-        assert_eq!(named.clone().count(), 1, "{words}: {said:?}");
-        assert!(named.clone().all(|text| text.contains(words)), "{words}: {said:?}");
+        let named: Vec<_> = said.iter().filter(|text| text.contains("node 127.0.0.1:")).collect();
+        assert!(named.len() == 1 && named[0].contains(words), "{words}: {said:?}");
     }
-    let (_, found) = Home::new(&world, GATEWAY, &[&no_fees.url], "").check();
-    assert_eq!(found["nodes"][0]["fees"], "legacy");
-
     // Of two nodes one is fit: enough to stand in, too few to agree.
     let both = [world.node.url.as_str(), &cases[4].0.url];
     let (code, found) = Home::new(&world, GATEWAY, &both, "quorum = 2").check();
     assert_eq!(code, 78);
     let said = texts(&found["problems"]);
     assert!(said.iter().any(|text| text.contains("1 nodes are fit")), "{said:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn check_online_tells_a_fee_market_from_legacy_fees() {
+    let world = World::start().await;
+    world.node.finalize();
+    let node = bent(&world, |method, answer| {
+        if method == "eth_getBlockByNumber" {
+            answer["result"].as_object_mut().unwrap().remove("baseFeePerGas");
+        }
+    });
+    let (_, found) = Home::new(&world, GATEWAY, &[&node.url], "").check();
+    assert_eq!(found["nodes"][0]["fees"], "legacy", "{found}");
 }
 
 #[tokio::test]

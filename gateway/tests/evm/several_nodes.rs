@@ -456,3 +456,56 @@ async fn a_head_that_stands_still_and_an_empty_account_are_told_once_each() {
     until("blocks come again").await;
     assert_eq!(told.all().len(), 4, "{:?}", told.all());
 }
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn a_node_that_stands_still_gives_its_place_to_one_that_does_not() {
+    let world = World::start().await;
+    world.node.finalize();
+    // The first node has lost its peers: it knows nothing newer than what it had then.
+    let last = world.node.rpc("eth_getBlockByNumber", &json!(["latest", false]));
+    let is_still = Arc::new(AtomicUsize::new(1));
+    let (still, old) = (Arc::clone(&is_still), last.clone());
+    let first = bent(&world, move |method, answer| {
+        let is_head = method == "eth_getBlockByNumber"
+            && answer["result"]["number"].as_str().is_some_and(|number| {
+                u64::from_str_radix(&number[2..], 16).unwrap()
+                    > u64::from_str_radix(&old["number"].as_str().unwrap()[2..], 16).unwrap()
+            });
+        if is_head && still.load(Ordering::SeqCst) == 1 {
+            answer["result"] = old.clone();
+        }
+    });
+    let (second, _) = counting(&world);
+    let told = Told::default();
+    let clock = Arc::new(AtomicUsize::new(0));
+    let later = Arc::clone(&clock);
+    let alerts = Alerts {
+        head_age_max: Duration::from_secs(900),
+        look_every: Duration::ZERO,
+        clock: Arc::new(move || {
+            let later = Duration::from_secs(later.load(Ordering::SeqCst) as u64);
+            distpos_gateway::clock::system()().after(later)
+        }),
+        teller: Teller::new(Arc::new(told.clone())),
+        ..Alerts::default()
+    };
+    let nodes = Nodes::new(vec![first.url.clone(), second.url.clone()], 1);
+    let config = EvmConfig { nodes, alerts, ..config(&world.node, &world.deployed) };
+    let evm = Evm::open(config, key(GATEWAY)).await.unwrap();
+    let cursor = evm.watch(None).await.unwrap().cursor;
+
+    clock.store(1_000, Ordering::SeqCst);
+    world.node.rpc("evm_increaseTime", &json!([1_000]));
+    let id = sent(&world).await;
+    let found = evm.watch(Some(cursor)).await.unwrap();
+    let outgoing = found.blocks.iter().flat_map(|block| &block.outgoing);
+    assert_eq!(outgoing.map(|message| message.id()).collect::<Vec<_>>(), [id]);
+    assert_eq!(told.with("stands still"), 1, "{:?}", told.all());
+
+    is_still.store(0, Ordering::SeqCst);
+    world.node.finalize();
+    evm.watch(Some(found.cursor)).await.unwrap();
+    assert_eq!(told.with("has new blocks again"), 1, "{:?}", told.all());
+    assert_eq!(told.all().len(), 2, "{:?}", told.all());
+}

@@ -290,6 +290,38 @@ impl Rpc {
         }
     }
 
+    /// What every node says that is there to answer, and which it is: where they may differ.
+    pub(super) async fn each<T: DeserializeOwned>(
+        &self,
+        call: &'static str,
+        params: Json,
+    ) -> Result<Vec<(usize, T)>, RpcError> {
+        let mut round = Round::default();
+        let ready = self.order().into_iter().filter(|index| !self.is_resting(*index));
+        let mut asked: Vec<_> = ready.collect();
+        if asked.is_empty() {
+            asked = self.order();
+        }
+        self.ask_all(&mut round, &asked, call, &params, |_| true).await;
+        match round.answers.is_empty() {
+            true => Err(self.told(call, &params, round.faults)),
+            false => Ok(round.answers),
+        }
+    }
+
+    /// Asks a node after those that do not stand still, while it does.
+    pub(super) fn stalled(&self, index: usize, stalled: bool) {
+        let is_new = self.memory(index).health.stalled(stalled);
+        if is_new {
+            self.tell_of(index, |name| match stalled {
+                true => Event::Alert {
+                    what: format!("node {name} stands still; it is asked after the others"),
+                },
+                false => Event::Note { what: format!("node {name} has new blocks again") },
+            });
+        }
+    }
+
     /// The nodes' names.
     pub(super) fn name(&self) -> String {
         self.names(0..self.nodes.len())
