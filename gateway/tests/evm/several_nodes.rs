@@ -50,8 +50,15 @@ async fn open(
     nodes: &[&FalseNode],
     quorum: usize,
 ) -> (Result<Evm, ChainError>, Told) {
+    open_at(world, nodes.iter().map(|node| node.url.clone()).collect(), quorum).await
+}
+
+async fn open_at(
+    world: &World,
+    urls: Vec<String>,
+    quorum: usize,
+) -> (Result<Evm, ChainError>, Told) {
     let told = Told::default();
-    let urls = nodes.iter().map(|node| node.url.clone()).collect();
     let nodes = Nodes {
         call_time_max: Duration::from_millis(500),
         rest_min: Duration::from_millis(20),
@@ -116,6 +123,25 @@ async fn the_next_node_answers_for_one_that_does_not_and_the_first_takes_its_pla
     assert!(asked_first.load(Ordering::SeqCst) > first);
     assert_eq!(asked_second.lock().unwrap().len(), second);
     assert_eq!(told.all().len(), 2, "{:?}", told.all());
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn a_node_is_killed_and_the_other_goes_on() {
+    let world = World::start().await;
+    let id = sent(&world).await;
+    let second = world.node.second();
+    let (evm, told) = open_at(&world, vec![second.url.clone(), world.node.url.clone()], 1).await;
+    let evm = evm.unwrap();
+    assert_eq!(watched(&evm).await.unwrap(), [id]);
+    let cursor = evm.watch(None).await.unwrap().cursor;
+    assert_eq!(told.all(), Vec::<String>::new());
+    drop(second);
+    let more = sent(&world).await;
+    let after = evm.watch(Some(cursor)).await.unwrap();
+    let outgoing = after.blocks.iter().flat_map(|block| &block.outgoing);
+    assert_eq!(outgoing.map(|message| message.id()).collect::<Vec<_>>(), [more]);
+    assert_eq!(told.with("does not answer"), 1, "{:?}", told.all());
 }
 
 #[tokio::test]

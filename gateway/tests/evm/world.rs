@@ -69,9 +69,19 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Another node of the same chain, as far as that has come.
+    pub(crate) fn second(&self) -> Self {
+        Self::start_with(&["--fork-url", &self.url])
+    }
+
+    fn start_with(arguments: &[&str]) -> Self {
         let mut child = Command::new("anvil")
             .args(["--host", "127.0.0.1", "--port", "0", "--chain-id", "58084"])
             .args(["--slots-in-an-epoch", "4"])
+            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
