@@ -35,6 +35,7 @@ mod node;
 mod status;
 
 pub use correspondents::Configured;
+pub(crate) use node::evm_config;
 
 /// How long stopping may take: what is under way then is taken up at the next start.
 pub const STOP_TIME_MAX: Duration = Duration::from_secs(4);

@@ -35,20 +35,24 @@ mod answer;
 mod approvals;
 pub mod calldata;
 mod deploy;
+mod inspect;
 pub mod keystore;
 mod owner;
 mod prove;
 mod rpc;
 mod simulate;
+mod status;
 mod submit;
 mod wallet;
 mod watch;
 
 pub use alarm::{Alerts, Teller};
 pub use deploy::{Deployed, Operator, Roles, UserCall};
+pub use inspect::{Inspection, inspect};
 pub use owner::TokenAccount;
 pub use prove::NOT_PROVABLE;
 pub use rpc::Nodes;
+pub use status::{AccountStatus, GatewayStatus, PeerStatus, Status, TokenStatus, status};
 pub use wallet::{AccountError, EvmKey, account_of};
 
 /// Which block counts as final.

@@ -92,8 +92,9 @@ async fn register(config: &Config, ledger: &Ledger) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn open_evm(chain: ChainId, node: &EvmNode, events: &Arc<dyn Events>) -> anyhow::Result<Evm> {
-    let config = EvmConfig {
+/// What the configuration says of an EVM chain, as the chain itself takes it.
+pub(crate) fn evm_config(chain: ChainId, node: &EvmNode, events: Arc<dyn Events>) -> EvmConfig {
+    EvmConfig {
         nodes: evm::Nodes::new(node.rpc.clone(), node.quorum),
         chain,
         eth_chain_id: node.chain_id,
@@ -108,10 +109,14 @@ async fn open_evm(chain: ChainId, node: &EvmNode, events: &Arc<dyn Events>) -> a
         alerts: evm::Alerts {
             head_age_max: node.head_age_max,
             balance_min: node.balance_min,
-            teller: evm::Teller::new(events.clone()),
+            teller: evm::Teller::new(events),
             ..evm::Alerts::default()
         },
-    };
+    }
+}
+
+async fn open_evm(chain: ChainId, node: &EvmNode, events: &Arc<dyn Events>) -> anyhow::Result<Evm> {
+    let config = evm_config(chain, node, events.clone());
     let mut told = None;
     loop {
         let key = evm::keystore::read(&node.key, node.password.as_deref())

@@ -1,4 +1,11 @@
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use alloy_primitives::Address;
 use distpos_gateway::chain::{
@@ -168,28 +175,43 @@ async fn a_node_that_refuses_long_ranges_is_asked_for_shorter_ones() {
     let id = world.send(&super::world::call_to("b1c2", "alice")).await;
     world.node.rpc("anvil_mine", &json!(["0x40"]));
     let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let seen = Arc::clone(&asked);
-    let node = refusing_ranges(&world, seen);
+    let most = Arc::new(AtomicU64::new(10));
+    let node = refusing_ranges(&world, Arc::clone(&most), Arc::clone(&asked));
     let config =
         EvmConfig { nodes: node.url.as_str().into(), ..config(&world.node, &world.deployed) };
     let evm = Evm::open(config, key(GATEWAY)).await.unwrap();
-    let head = evm.head().await.unwrap();
-    let (mut found, mut after) = (Vec::new(), None);
-    loop {
-        let watched = evm.watch(after).await.unwrap();
-        found.extend(watched.blocks.into_iter().flat_map(|block| block.outgoing));
-        if watched.cursor.height >= head.height {
-            break;
+    let catch_up = async |mut after| {
+        let head = evm.head().await.unwrap();
+        let mut found = Vec::new();
+        loop {
+            let watched = evm.watch(after).await.unwrap();
+            let outgoing = watched.blocks.into_iter().flat_map(|block| block.outgoing);
+            found.extend(outgoing.map(|message| message.id()));
+            after = Some(watched.cursor);
+            if watched.cursor.height >= head.height {
+                return (found, after);
+            }
         }
-        after = Some(watched.cursor);
-    }
-    assert_eq!(found.iter().map(|message| message.id()).collect::<Vec<_>>(), [id]);
-    let asked = asked.lock().unwrap();
-    assert!(asked.iter().any(|blocks| *blocks > 10) && asked.iter().any(|blocks| *blocks <= 10));
+    };
+    let (found, after) = catch_up(None).await;
+    assert_eq!(found, [id]);
+    let blocks = std::mem::take(&mut *asked.lock().unwrap());
+    assert!(blocks.iter().any(|blocks| *blocks > 10) && blocks.iter().any(|blocks| *blocks <= 10));
+
+    // Once it gives more, it is asked for more again.
+    most.store(u64::MAX, Ordering::SeqCst);
+    world.node.rpc("anvil_mine", &json!(["0x200"]));
+    assert_eq!(catch_up(after).await.0, []);
+    let blocks = asked.lock().unwrap();
+    assert!(blocks.iter().any(|blocks| *blocks > 100), "{blocks:?}");
 }
 
-/// Passes everything on but `eth_getLogs` over more than ten blocks.
-fn refusing_ranges(world: &World, asked: Arc<std::sync::Mutex<Vec<u64>>>) -> FalseNode {
+/// Passes everything on but `eth_getLogs` over more than so many blocks.
+fn refusing_ranges(
+    world: &World,
+    most: Arc<AtomicU64>,
+    asked: Arc<std::sync::Mutex<Vec<u64>>>,
+) -> FalseNode {
     let pass = pass_on(world);
     FalseNode::start_raw(move |body, method| {
         if method == "eth_getLogs" {
@@ -200,7 +222,7 @@ fn refusing_ranges(world: &World, asked: Arc<std::sync::Mutex<Vec<u64>>>) -> Fal
             };
             let blocks = number("toBlock") - number("fromBlock") + 1;
             asked.lock().unwrap().push(blocks);
-            if blocks > 10 {
+            if blocks > most.load(Ordering::SeqCst) {
                 let error = json!({"code": -32_005, "message": "limited to a 10 block range"});
                 return json!({"jsonrpc": "2.0", "id": call["id"], "error": error})
                     .to_string()

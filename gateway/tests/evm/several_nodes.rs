@@ -50,11 +50,29 @@ async fn open(
     nodes: &[&FalseNode],
     quorum: usize,
 ) -> (Result<Evm, ChainError>, Told) {
+    open_at(world, nodes.iter().map(|node| node.url.clone()).collect(), quorum).await
+}
+
+async fn open_at(
+    world: &World,
+    urls: Vec<String>,
+    quorum: usize,
+) -> (Result<Evm, ChainError>, Told) {
+    // Longer than any of these stories takes.
+    open_resting(world, urls, quorum, Duration::from_secs(100)).await
+}
+
+/// The same with the first rest of a node that has failed.
+async fn open_resting(
+    world: &World,
+    urls: Vec<String>,
+    quorum: usize,
+    rest: Duration,
+) -> (Result<Evm, ChainError>, Told) {
     let told = Told::default();
-    let urls = nodes.iter().map(|node| node.url.clone()).collect();
     let nodes = Nodes {
         call_time_max: Duration::from_millis(500),
-        rest_min: Duration::from_millis(20),
+        rest_min: rest,
         ..Nodes::new(urls, quorum)
     };
     let teller = Teller::new(Arc::new(told.clone()));
@@ -87,7 +105,8 @@ async fn the_next_node_answers_for_one_that_does_not_and_the_first_takes_its_pla
     let id = sent(&world).await;
     let (first, _) = counting(&world);
     let (second, asked_second) = counting(&world);
-    let (evm, told) = open(&world, &[&first, &second], 1).await;
+    let urls = vec![first.url.clone(), second.url.clone()];
+    let (evm, told) = open_resting(&world, urls, 1, Duration::from_millis(20)).await;
     let evm = evm.unwrap();
     assert_eq!(watched(&evm).await.unwrap(), [id]);
     let before = asked_second.lock().unwrap().len();
@@ -116,6 +135,25 @@ async fn the_next_node_answers_for_one_that_does_not_and_the_first_takes_its_pla
     assert!(asked_first.load(Ordering::SeqCst) > first);
     assert_eq!(asked_second.lock().unwrap().len(), second);
     assert_eq!(told.all().len(), 2, "{:?}", told.all());
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn a_node_is_killed_and_the_other_goes_on() {
+    let world = World::start().await;
+    let id = sent(&world).await;
+    let second = world.node.second();
+    let (evm, told) = open_at(&world, vec![second.url.clone(), world.node.url.clone()], 1).await;
+    let evm = evm.unwrap();
+    assert_eq!(watched(&evm).await.unwrap(), [id]);
+    let cursor = evm.watch(None).await.unwrap().cursor;
+    assert_eq!(told.all(), Vec::<String>::new());
+    drop(second);
+    let more = sent(&world).await;
+    let after = evm.watch(Some(cursor)).await.unwrap();
+    let outgoing = after.blocks.iter().flat_map(|block| &block.outgoing);
+    assert_eq!(outgoing.map(|message| message.id()).collect::<Vec<_>>(), [more]);
+    assert_eq!(told.with("does not answer"), 1, "{:?}", told.all());
 }
 
 #[tokio::test]
@@ -437,11 +475,15 @@ async fn a_head_that_stands_still_and_an_empty_account_are_told_once_each() {
         let watch = evm.watch(Some(cursor));
         tokio::pin!(watch);
         let deadline = Instant::now() + Duration::from_secs(20);
-        while told.with(words) == 0 {
+        // A few looks more, which must not tell it again.
+        let mut more = 3;
+        while more > 0 {
             assert!(Instant::now() < deadline, "{words}: {:?}", told.all());
             tokio::time::timeout(Duration::from_millis(20), &mut watch).await.ok();
             watch.set(evm.watch(Some(cursor)));
+            more -= usize::from(told.with(words) > 0);
         }
+        assert_eq!(told.with(words), 1, "{:?}", told.all());
     };
     until("balance_min").await;
     world.node.rpc(
@@ -455,4 +497,57 @@ async fn a_head_that_stands_still_and_an_empty_account_are_told_once_each() {
     world.node.rpc("evm_mine", &json!([]));
     until("blocks come again").await;
     assert_eq!(told.all().len(), 4, "{:?}", told.all());
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn a_node_that_stands_still_gives_its_place_to_one_that_does_not() {
+    let world = World::start().await;
+    world.node.finalize();
+    // The first node has lost its peers: it knows nothing newer than what it had then.
+    let last = world.node.rpc("eth_getBlockByNumber", &json!(["latest", false]));
+    let is_still = Arc::new(AtomicUsize::new(1));
+    let (still, old) = (Arc::clone(&is_still), last.clone());
+    let first = bent(&world, move |method, answer| {
+        let is_head = method == "eth_getBlockByNumber"
+            && answer["result"]["number"].as_str().is_some_and(|number| {
+                u64::from_str_radix(&number[2..], 16).unwrap()
+                    > u64::from_str_radix(&old["number"].as_str().unwrap()[2..], 16).unwrap()
+            });
+        if is_head && still.load(Ordering::SeqCst) == 1 {
+            answer["result"] = old.clone();
+        }
+    });
+    let (second, _) = counting(&world);
+    let told = Told::default();
+    let clock = Arc::new(AtomicUsize::new(0));
+    let later = Arc::clone(&clock);
+    let alerts = Alerts {
+        head_age_max: Duration::from_secs(900),
+        look_every: Duration::ZERO,
+        clock: Arc::new(move || {
+            let later = Duration::from_secs(later.load(Ordering::SeqCst) as u64);
+            distpos_gateway::clock::system()().after(later)
+        }),
+        teller: Teller::new(Arc::new(told.clone())),
+        ..Alerts::default()
+    };
+    let nodes = Nodes::new(vec![first.url.clone(), second.url.clone()], 1);
+    let config = EvmConfig { nodes, alerts, ..config(&world.node, &world.deployed) };
+    let evm = Evm::open(config, key(GATEWAY)).await.unwrap();
+    let cursor = evm.watch(None).await.unwrap().cursor;
+
+    clock.store(1_000, Ordering::SeqCst);
+    world.node.rpc("evm_increaseTime", &json!([1_000]));
+    let id = sent(&world).await;
+    let found = evm.watch(Some(cursor)).await.unwrap();
+    let outgoing = found.blocks.iter().flat_map(|block| &block.outgoing);
+    assert_eq!(outgoing.map(|message| message.id()).collect::<Vec<_>>(), [id]);
+    assert_eq!(told.with("stands still"), 1, "{:?}", told.all());
+
+    is_still.store(0, Ordering::SeqCst);
+    world.node.finalize();
+    evm.watch(Some(found.cursor)).await.unwrap();
+    assert_eq!(told.with("has new blocks again"), 1, "{:?}", told.all());
+    assert_eq!(told.all().len(), 2, "{:?}", told.all());
 }

@@ -47,6 +47,11 @@ pub(crate) fn key(index: usize) -> EvmKey {
     EvmKey::from_bytes(&bytes.try_into().unwrap()).unwrap()
 }
 
+/// The same as a key file holds it.
+pub(crate) fn secret(index: usize) -> String {
+    format!("0x{}\n", KEYS[index])
+}
+
 pub(crate) fn chain(text: &str) -> ChainId {
     text.parse().unwrap()
 }
@@ -64,9 +69,19 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Another node of the same chain, as far as that has come.
+    pub(crate) fn second(&self) -> Self {
+        Self::start_with(&["--fork-url", &self.url])
+    }
+
+    fn start_with(arguments: &[&str]) -> Self {
         let mut child = Command::new("anvil")
             .args(["--host", "127.0.0.1", "--port", "0", "--chain-id", "58084"])
             .args(["--slots-in-an-epoch", "4"])
+            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

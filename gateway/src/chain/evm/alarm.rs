@@ -118,8 +118,8 @@ impl State {
     }
 
     fn head(&mut self, head: Head, now: UnixSeconds, age_max: Duration) -> Option<Event> {
+        let is_old = is_old(&head, now, age_max);
         let age = now.0.saturating_sub(head.time.0);
-        let is_old = age > age_max.as_secs();
         if std::mem::replace(&mut self.is_head_old, is_old) == is_old {
             return None;
         }
@@ -159,6 +159,10 @@ impl State {
     }
 }
 
+fn is_old(head: &Head, now: UnixSeconds, age_max: Duration) -> bool {
+    now.0.saturating_sub(head.time.0) > age_max.as_secs()
+}
+
 impl Evm {
     /// Looks at the head and at the accounts, if it is time to. What fails is looked at next time:
     /// whoever watches the chain is told of a node that does not answer.
@@ -181,11 +185,21 @@ impl Evm {
         if alerts.head_age_max.is_zero() {
             return Ok(());
         }
-        let latest: Option<Block> =
-            self.rpc.call("eth_getBlockByNumber", json!(["latest", false])).await?;
-        let Some(latest) = latest else { return Ok(()) };
+        let heads: Vec<(usize, Option<Block>)> =
+            self.rpc.each("eth_getBlockByNumber", json!(["latest", false])).await?;
+        let heads: Vec<_> = heads
+            .iter()
+            .filter_map(|(node, block)| Some((*node, block.as_ref()?.head())))
+            .collect();
+        let Some((_, newest)) = heads.iter().max_by_key(|(_, head)| head.time) else {
+            return Ok(());
+        };
         let now = (alerts.clock)().seconds();
-        let event = self.told.state().head(latest.head(), now, alerts.head_age_max);
+        let is_old = |head: &Head| is_old(head, now, alerts.head_age_max);
+        for (node, head) in &heads {
+            self.rpc.stalled(*node, is_old(head) && !is_old(newest));
+        }
+        let event = self.told.state().head(*newest, now, alerts.head_age_max);
         event.into_iter().for_each(|event| alerts.teller.emit(event));
         Ok(())
     }

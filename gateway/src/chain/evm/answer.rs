@@ -132,6 +132,11 @@ impl Block {
         }
     }
 
+    /// Whether the chain has a fee market (EIP-1559).
+    pub(super) fn has_base_fee(&self) -> bool {
+        self.base_fee_per_gas.is_some()
+    }
+
     /// The header's RLP, made anew from its fields.
     pub(super) fn header_rlp(&self) -> Vec<u8> {
         let word = |fixed: &Option<Fixed<32>>| fixed.map(|fixed| B256::from(fixed.0));

@@ -9,28 +9,27 @@
 
 use std::{
     collections::BTreeSet,
-    fmt,
-    sync::{
-        Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Mutex, MutexGuard, atomic::AtomicBool},
     time::Duration,
 };
 
 use futures_util::future::join_all;
-use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Value as Json, value::RawValue};
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
 use tokio::time::{Instant, sleep};
 
+pub(super) use self::error::{NodeError, RpcError, garbage};
 use self::node::{Fault, Memory, Node};
 use super::Teller;
-use crate::{chain::ChainError, event::Event};
+use crate::chain::ChainError;
 
 mod broadcast;
+mod error;
 mod health;
 mod identity;
 mod node;
 mod quorum;
+mod report;
 
 /// How long one call to one node may take.
 const CALL_TIME_MAX: Duration = Duration::from_secs(30);
@@ -82,101 +81,6 @@ pub(super) struct Rpc {
     teller: Teller,
     /// Until it is known which chain is the right one, it cannot be told who is of another.
     muted: AtomicBool,
-}
-
-/// What became of a call.
-#[derive(Debug)]
-pub(super) enum RpcError {
-    /// The connection or the answer's form.
-    Chain(ChainError),
-    /// The answer is longer than [`node::ANSWER_BYTES_MAX`].
-    TooLong(&'static str),
-    /// The node says no.
-    Node(&'static str, NodeError),
-    /// This transaction is in a block and reverted.
-    Reverted([u8; 32]),
-}
-
-/// A JSON-RPC error object.
-#[derive(Debug, Deserialize)]
-pub(super) struct NodeError {
-    code: i64,
-    message: String,
-    #[serde(default)]
-    data: Option<Box<RawValue>>,
-}
-
-impl NodeError {
-    /// JSON-RPC 2.0, 5.1.
-    const NO_METHOD: i64 = -32_601;
-    const INTERNAL: i64 = -32_603;
-    /// EIP-1474. Nodes say it of the rate of questions, and in `eth_getLogs` of what was asked for.
-    const LIMIT: i64 = -32_005;
-    /// EIP-4444: the node has given up this part of the history.
-    const PRUNED: i64 = 4_444;
-
-    /// The revert's data, where the node gives it.
-    fn data(&self) -> Option<Vec<u8>> {
-        let text: String = serde_json::from_str(self.data.as_ref()?.get()).ok()?;
-        super::answer::bytes_of(&text)
-    }
-
-    pub(super) fn is_no_method(&self) -> bool {
-        self.code == Self::NO_METHOD
-    }
-
-    fn is_pruned(&self) -> bool {
-        self.code == Self::PRUNED
-    }
-
-    /// Whether it is this node that cannot, where another might.
-    fn is_lack(&self) -> bool {
-        self.is_no_method() || self.is_pruned() || self.code == Self::INTERNAL
-    }
-
-    /// Whether the node is asked too often. Some give HTTP's number for it.
-    fn is_limit(&self, call: &str) -> bool {
-        self.code == 429 || (self.code == Self::LIMIT && call != super::watch::LOGS)
-    }
-}
-
-/// What a node says of itself can be of any length and hold anything.
-impl fmt::Display for NodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text: String = self.message.chars().filter(|c| !c.is_control()).take(200).collect();
-        write!(f, "error {}: {text}", self.code)?;
-        match self.data() {
-            Some(data) => write!(f, " ({})", super::abi::revert_text(&data)),
-            None => Ok(()),
-        }
-    }
-}
-
-impl From<RpcError> for ChainError {
-    fn from(error: RpcError) -> Self {
-        match error {
-            RpcError::Chain(error) => error,
-            RpcError::TooLong(call) => {
-                garbage(call, format!("more than {} bytes", node::ANSWER_BYTES_MAX))
-            }
-            RpcError::Node(call, error) => garbage(call, error.to_string()),
-            RpcError::Reverted(hash) => {
-                let what = format!("transaction {} reverted", super::answer::hex(&hash));
-                garbage("eth_getTransactionReceipt", what)
-            }
-        }
-    }
-}
-
-impl From<ChainError> for RpcError {
-    fn from(error: ChainError) -> Self {
-        Self::Chain(error)
-    }
-}
-
-/// An answer that is not what was asked for.
-pub(super) fn garbage(call: &'static str, what: impl Into<String>) -> ChainError {
-    ChainError::Garbage { call, what: what.into() }
 }
 
 /// What one round of questions gave.
@@ -288,6 +192,30 @@ impl Rpc {
             }
             return Err(self.told(call, &params, round.faults));
         }
+    }
+
+    /// What every node says that is there to answer, and which it is: where they may differ.
+    pub(super) async fn each<T: DeserializeOwned>(
+        &self,
+        call: &'static str,
+        params: Json,
+    ) -> Result<Vec<(usize, T)>, RpcError> {
+        let mut round = Round::default();
+        let ready = self.order().into_iter().filter(|index| !self.is_resting(*index));
+        let mut asked: Vec<_> = ready.collect();
+        if asked.is_empty() {
+            asked = self.order();
+        }
+        self.ask_all(&mut round, &asked, call, &params, |_| true).await;
+        match round.answers.is_empty() {
+            true => Err(self.told(call, &params, round.faults)),
+            false => Ok(round.answers),
+        }
+    }
+
+    /// The nodes' names.
+    pub(super) fn name(&self) -> String {
+        self.names(0..self.nodes.len())
     }
 
     /// How many nodes must agree.
@@ -412,85 +340,12 @@ impl Rpc {
             return Err(Fault::Limited(wait));
         }
         if lacks {
-            return Err(Fault::Error(NodeError {
-                code: NodeError::NO_METHOD,
-                message: "the node did not have this method when it was last asked".into(),
-                data: None,
-            }));
+            return Err(Fault::Error(NodeError::no_method()));
         }
         self.check(index).await?;
         let outcome = self.nodes[index].call(call, params).await;
         self.note(index, call, outcome.as_ref().err());
         outcome
-    }
-
-    /// Remembers how a node fared, and tells the operator when that changes.
-    fn note(&self, index: usize, call: &'static str, fault: Option<&Fault>) {
-        let now = Instant::now();
-        let mut memory = self.memory(index);
-        let Some(fault) = fault else {
-            if memory.health.worked(now, self.rest_min) {
-                memory.illness = None;
-                drop(memory);
-                self.tell_of(index, |name| Event::Note {
-                    what: format!("node {name} works again"),
-                });
-            }
-            return;
-        };
-        match fault {
-            Fault::Limited(wait) => memory.health.limited(now, *wait),
-            Fault::Error(error) if error.is_no_method() => memory.health.lacks(call, now),
-            Fault::Status(status) if call == super::prove::RECEIPTS && status.is_client_error() => {
-                memory.health.lacks(call, now);
-            }
-            // It may come back as a node of another chain.
-            Fault::Silent(_) => memory.standing = health::Standing::Unchecked,
-            Fault::Status(_)
-            | Fault::Garbage(_)
-            | Fault::TooLong
-            | Fault::OtherChain(_)
-            | Fault::Error(_) => {}
-        }
-        let newly = fault.is_failure() && memory.health.failed(now, self.rest_min);
-        if newly {
-            let rest = match fault {
-                Fault::OtherChain(_) => "it is left out",
-                _ => "it is asked after the others",
-            };
-            let what = format!("node {} {fault}; {rest}", self.nodes[index].name);
-            memory.illness = Some(what.clone());
-            drop(memory);
-            self.tell_of(index, |_| Event::Alert { what });
-        }
-    }
-
-    /// With several nodes, nobody else tells of one of them: what fails altogether is an error.
-    fn tell_of(&self, index: usize, event: impl FnOnce(&str) -> Event) {
-        if self.nodes.len() > 1 && !self.muted.load(Ordering::Relaxed) {
-            self.teller.emit(event(&self.nodes[index].name));
-        }
-    }
-
-    /// Notes that enough nodes agreed, against these.
-    fn outvoted(&self, call: &'static str, odd: &[usize]) {
-        for index in odd {
-            let fault = Fault::Garbage(format!("its answer to {call} is not what the others say"));
-            self.note(*index, call, Some(&fault));
-        }
-        if self.disputed().remove(call) {
-            let what = format!("nodes agree about {call} again");
-            self.teller.emit(Event::Note { what });
-        }
-    }
-
-    fn disagreement(&self, call: &'static str, camps: &[Vec<usize>]) -> ChainError {
-        let camps: Vec<_> = camps.iter().map(|nodes| self.names(nodes.iter().copied())).collect();
-        let error = ChainError::Disagreement { call, nodes: camps.join(" against ") };
-        if self.disputed().insert(call) {
-            self.teller.emit(Event::Alert { what: format!("chain: {error}") });
-        }
-        error
     }
 
     /// Waits if that is all it takes; false if the caller has to be told.

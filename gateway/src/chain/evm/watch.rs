@@ -22,12 +22,12 @@ use super::{
     answer::{LogEntry, hex},
     approvals::Action,
     block, genesis_tag, number,
-    rpc::{RpcError, garbage},
+    rpc::{Rpc, RpcError, garbage},
 };
 use crate::chain::{ChainError, ChainEvent, Cursor, FinalBlock, Proposal, Watched};
 
 /// Most blocks asked for at once: a limit of many nodes.
-const RANGE_BLOCKS_MAX: u64 = 1_000;
+pub(super) const RANGE_BLOCKS_MAX: u64 = 1_000;
 pub(super) const LOGS: &str = "eth_getLogs";
 
 /// How many blocks the node gives logs of at once: halved when it refuses, doubled when it does not.
@@ -36,6 +36,49 @@ pub(super) struct LogRange(AtomicU64);
 impl Default for LogRange {
     fn default() -> Self {
         Self(AtomicU64::new(RANGE_BLOCKS_MAX))
+    }
+}
+
+impl LogRange {
+    /// A contract's logs from `from` on, and up to which block they were looked at: `head`, or as
+    /// far as the node grants at once.
+    pub(super) async fn read(
+        &self,
+        rpc: &Rpc,
+        contract: Address,
+        from: u64,
+        head: u64,
+    ) -> Result<(u64, Vec<LogEntry>), ChainError> {
+        let mut range = self.0.load(Ordering::Relaxed).max(1);
+        loop {
+            let to = head.min(from.saturating_add(range - 1));
+            let filter = json!([{
+                "address": hex(contract.as_slice()),
+                "fromBlock": number(Height(from)),
+                "toBlock": number(Height(to)),
+            }]);
+            let half = (to - from).div_ceil(2).max(1);
+            match rpc.agreed::<Vec<LogEntry>>(LOGS, filter).await {
+                Ok(logs) => {
+                    let next = range.saturating_mul(2).min(RANGE_BLOCKS_MAX);
+                    self.0.store(next, Ordering::Relaxed);
+                    return Ok((to, logs));
+                }
+                Err(RpcError::Node(..) | RpcError::TooLong(_)) if to > from => {
+                    range = half;
+                    self.0.store(range, Ordering::Relaxed);
+                }
+                Err(RpcError::Node(_, error)) => return Err(refused(from, error.to_string())),
+                Err(error @ RpcError::TooLong(_)) => {
+                    return Err(refused(from, ChainError::from(error).to_string()));
+                }
+                Err(error) => {
+                    // A node may need longer for many blocks than it is given.
+                    self.0.store(half, Ordering::Relaxed);
+                    return Err(error.into());
+                }
+            }
+        }
     }
 }
 
@@ -53,7 +96,8 @@ impl Evm {
         if from > head.height.0 {
             return Ok(None);
         }
-        let (to, logs) = self.logs(from, head.height.0).await?;
+        let (to, logs) =
+            self.logs.read(&self.rpc, self.config.contract, from, head.height.0).await?;
         let blocks = self.final_blocks(from, to, logs).await?;
         let last =
             if to == head.height.0 { head } else { block(&self.rpc, Height(to)).await?.head() };
@@ -80,39 +124,6 @@ impl Evm {
             "final block {} is {found} now, it was {}",
             after.height, after.block
         )))
-    }
-
-    /// The contract's logs from `from` on, and up to which block they were looked at.
-    async fn logs(&self, from: u64, head: u64) -> Result<(u64, Vec<LogEntry>), ChainError> {
-        let mut range = self.logs.0.load(Ordering::Relaxed).max(1);
-        loop {
-            let to = head.min(from.saturating_add(range - 1));
-            let filter = json!([{
-                "address": hex(self.config.contract.as_slice()),
-                "fromBlock": number(Height(from)),
-                "toBlock": number(Height(to)),
-            }]);
-            match self.rpc.agreed::<Vec<LogEntry>>(LOGS, filter).await {
-                Ok(logs) => {
-                    let next = range.saturating_mul(2).min(RANGE_BLOCKS_MAX);
-                    self.logs.0.store(next, Ordering::Relaxed);
-                    return Ok((to, logs));
-                }
-                Err(RpcError::Node(..) | RpcError::TooLong(_)) if to > from => {
-                    range = (to - from).div_ceil(2);
-                    self.logs.0.store(range, Ordering::Relaxed);
-                }
-                Err(RpcError::Node(_, error)) => return Err(refused(from, error.to_string())),
-                Err(error @ RpcError::TooLong(_)) => {
-                    return Err(refused(from, ChainError::from(error).to_string()));
-                }
-                Err(error) => {
-                    // A node may need longer for many blocks than it is given.
-                    self.logs.0.store((to - from).div_ceil(2).max(1), Ordering::Relaxed);
-                    return Err(error.into());
-                }
-            }
-        }
     }
 
     async fn final_blocks(

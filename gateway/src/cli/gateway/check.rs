@@ -1,7 +1,9 @@
-//! `distpos-gateway check`: everything that can be found wrong without a network.
+//! `distpos-gateway check`: everything that can be found wrong without a network, and with
+//! `--online` what the nodes lack.
 
 use std::path::Path;
 
+use alloy_primitives::Address;
 use clap::Args;
 use distpos_certs::PublicIdentity;
 use distpos_proto::key::PublicKey;
@@ -14,10 +16,15 @@ use crate::{
     trust::Trust,
 };
 
+mod online;
+
 #[derive(Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     from: FromConfig,
+    /// Ask the nodes of the own chain too, and name what they and the contract lack.
+    #[arg(long)]
+    online: bool,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -29,12 +36,21 @@ struct Findings {
     problems: Vec<String>,
     warnings: Vec<String>,
     facts: Vec<(&'static str, String)>,
+    /// The gateway's accounts, as far as their keys can be read.
+    accounts: Vec<Address>,
+    /// What each node is; only with `--online`.
+    nodes: Vec<serde_json::Value>,
 }
 
 pub(super) fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
     let mut findings = Findings::default();
     match Config::load(&arguments.from.config) {
-        Ok(config) => findings.look_at(&config),
+        Ok(config) => {
+            findings.look_at(&config);
+            if arguments.online {
+                online::look(&mut findings, &config)?;
+            }
+        }
         Err(error) => findings.problems.push(error.to_string()),
     }
     findings.tell(arguments.json)?;
@@ -103,7 +119,10 @@ impl Findings {
         match node {
             Node::Ledger(_) => {}
             Node::Evm(node) => match keystore::read(&node.key, node.password.as_deref()) {
-                Ok(key) => self.facts.push(("account", key.address().to_checksum(None))),
+                Ok(key) => {
+                    self.facts.push(("account", key.address().to_checksum(None)));
+                    self.accounts.push(key.address());
+                }
                 Err(error) => self.problem("chain.evm.key", error),
             },
         }
@@ -150,14 +169,19 @@ impl Findings {
 
     fn tell(&self, json: bool) -> Result<(), Failure> {
         if json {
+            let facts = self.facts.iter().filter(|(name, _)| *name != "node");
             let facts: serde_json::Map<_, _> =
-                self.facts.iter().map(|(name, fact)| ((*name).into(), json!(fact))).collect();
-            return say_json(&json!({
+                facts.map(|(name, fact)| ((*name).into(), json!(fact))).collect();
+            let mut found = json!({
                 "ok": self.problems.is_empty(),
                 "problems": self.problems,
                 "warnings": self.warnings,
                 "facts": facts,
-            }));
+            });
+            if !self.nodes.is_empty() {
+                found["nodes"] = json!(self.nodes);
+            }
+            return say_json(&found);
         }
         for (name, fact) in &self.facts {
             let fact = if fact.is_empty() { "none" } else { fact };

@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod owner;
+mod status;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -44,6 +45,8 @@ pub(super) enum Command {
     Peer(owner::PeerArguments),
     /// Add to what the contract may pay out.
     Fund(owner::FundArguments),
+    /// Show how the contract and its chain stand; changes nothing.
+    Status(status::Arguments),
 }
 
 #[derive(Args)]
@@ -108,6 +111,7 @@ pub(super) async fn execute(command: Command) -> Result<Exit, Failure> {
         Command::Resume(act) => owner::resume(&act).await,
         Command::Peer(arguments) => owner::peer(&arguments).await,
         Command::Fund(arguments) => owner::fund(&arguments).await,
+        Command::Status(arguments) => status::execute(&arguments).await,
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) struct Health {
     /// Not asked at all until then.
     limited: Option<Instant>,
     limits: u32,
+    /// Its newest block is old, while another node's is not.
+    stalled: bool,
     lacks: BTreeMap<&'static str, Instant>,
 }
 
@@ -83,6 +85,11 @@ impl Health {
         self.rest.is_some_and(|end| end > now)
     }
 
+    /// It stands still where others do not, or does not any more. True if that is new.
+    pub(super) fn stalled(&mut self, stalled: bool) -> bool {
+        std::mem::replace(&mut self.stalled, stalled) != stalled
+    }
+
     /// It does not have this method.
     pub(super) fn lacks(&mut self, call: &'static str, now: Instant) {
         self.lacks.insert(call, now + LACK_TIME);
@@ -104,13 +111,16 @@ fn pause(times: u32, least: Duration) -> Duration {
     least.saturating_mul(doubled).min(REST_MAX)
 }
 
-/// The order in which nodes are asked: those that are well as configured, then those that rest, the
-/// one whose rest ends first before the others. Nobody is left out: a last resort may work.
+/// The order in which nodes are asked: those that are well as configured, then those that stand
+/// still, then those that rest, the one whose rest ends first before the others. Nobody is left out: a last resort may work.
 pub(super) fn order<'a>(all: impl Iterator<Item = &'a Health>, now: Instant) -> Vec<usize> {
-    let mut order: Vec<_> =
-        all.enumerate().map(|(index, health)| (health.ready(now), index)).collect();
-    order.sort();
-    order.into_iter().map(|(_, index)| index).collect()
+    let place = |(index, health): (usize, &Health)| (health.ready(now), health.stalled, index);
+    let mut order: Vec<_> = all.enumerate().map(place).collect();
+    order.sort_by_key(|(ready, stalled, index)| {
+        // One that stands still answers, if with what is old: better than one that fails.
+        (ready.is_some(), *stalled, *ready, *index)
+    });
+    order.into_iter().map(|(_, _, index)| index).collect()
 }
 
 #[cfg(test)]
@@ -138,6 +148,11 @@ mod tests {
         assert!(!all[0].failed(start + LEAST, LEAST));
         assert_eq!(order_at(&all, start + LEAST * 2), [1, 2, 0]);
         assert_eq!(order_at(&all, start + LEAST * 3), [0, 1, 2]);
+        assert!(all[0].stalled(true) && !all[0].stalled(true), "told once");
+        assert_eq!(order_at(&all, start + LEAST * 3), [1, 2, 0]);
+        all[2].failed(start + LEAST * 3, LEAST);
+        assert_eq!(order_at(&all, start + LEAST * 3), [1, 0, 2], "old answers before none");
+        assert!(all[0].stalled(false));
         for _ in 0..100 {
             all[0].failed(start, LEAST);
         }
