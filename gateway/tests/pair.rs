@@ -34,6 +34,10 @@ mod daemon;
 #[allow(dead_code, reason = "shared with the stories of embedded ledgers")]
 mod http;
 
+#[path = "process/proxy.rs"]
+#[allow(dead_code, reason = "shared with the stories of embedded ledgers")]
+mod proxy;
+
 #[path = "pair/rpc.rs"]
 mod rpc;
 
@@ -54,3 +58,12 @@ mod audit;
 
 #[path = "pair/there_and_back.rs"]
 mod there_and_back;
+
+#[path = "pair/reorganised.rs"]
+mod reorganised;
+
+#[path = "pair/node_kills.rs"]
+mod node_kills;
+
+#[path = "pair/crowd.rs"]
+mod crowd;

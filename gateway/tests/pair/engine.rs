@@ -307,6 +307,29 @@ impl Node {
         }
     }
 
+    /// Where the chain is now, to be taken back to.
+    pub(crate) fn mark(&self) -> Mark {
+        let snapshot = match self.engine {
+            Engine::Ganache => Some(self.call("evm_snapshot", &json!([]))),
+            Engine::Anvil | Engine::Geth => None,
+        };
+        Mark { height: self.height(), snapshot }
+    }
+
+    /// Takes the blocks since then back, none of them final. What was in them is forgotten.
+    pub(crate) fn take_back(&self, mark: &Mark, how: TakenBack) {
+        let depth = self.height() - mark.height;
+        let done = match (self.engine, how) {
+            (Engine::Anvil, TakenBack::Replaced) => self.call("anvil_reorg", &json!([depth, []])),
+            (Engine::Anvil, TakenBack::RolledBack) => self.call("anvil_rollback", &json!([depth])),
+            (Engine::Ganache, TakenBack::RolledBack) => {
+                self.call("evm_revert", &json!([mark.snapshot]))
+            }
+            (engine, how) => panic!("{engine:?} has no {how:?}"),
+        };
+        assert_ne!(done, json!(false));
+    }
+
     /// The result of a call that must succeed.
     pub(crate) fn call(&self, method: &str, params: &Json) -> Json {
         match rpc::call(self.address, method, params) {
@@ -332,6 +355,21 @@ impl Node {
             Engine::Ganache | Engine::Geth => self.height().saturating_sub(CONFIRMATIONS),
         }
     }
+}
+
+/// A place in a chain.
+pub(crate) struct Mark {
+    height: u64,
+    snapshot: Option<Json>,
+}
+
+/// What comes in the place of blocks that are taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TakenBack {
+    /// Empty blocks, as many.
+    Replaced,
+    /// Nothing: the chain is shorter for a while.
+    RolledBack,
 }
 
 impl Shared {
