@@ -67,3 +67,6 @@ mod node_kills;
 
 #[path = "pair/crowd.rs"]
 mod crowd;
+
+#[path = "pair/crash.rs"]
+mod crash;

@@ -1,6 +1,10 @@
 //! The end of every story: both contracts' own word on each message, and every wei.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    thread,
+    time::Duration,
+};
 
 use alloy_primitives::{Address, U256};
 use distpos_proto::message::{Message, MessageId};
@@ -12,6 +16,9 @@ use crate::{
     world::{ASSET, ENDED_WITHIN, FLOAT, Pair, Side},
 };
 
+/// How often both chains are looked through for what is open.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
 /// What the audit found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ends {
@@ -22,13 +29,18 @@ pub(crate) struct Ends {
 /// Waits until everything that left has ended where it left, and its end is in the last block.
 /// Then every message must have ended once and alike on both sides, and no wei be lost or made.
 pub(crate) fn audit(pair: &Pair) -> Ends {
-    for (side, _) in pair.sides() {
-        until("everything that left has ended", ENDED_WITHIN, || {
-            let events = side.contract().events(side.start);
-            let open = events.sent.keys().find(|id| side.contract().entry(**id) == Entry::Open);
-            open.is_none().then_some(())
-        });
-    }
+    audit_within(pair, ENDED_WITHIN)
+}
+
+/// The same where retries may have been put off for longer.
+pub(crate) fn audit_within(pair: &Pair, time_max: Duration) -> Ends {
+    until("everything that left has ended", time_max, || {
+        let open: usize = pair.sides().iter().map(|(side, _)| open(side)).sum();
+        if open != 0 {
+            thread::sleep(LOOK_EVERY);
+        }
+        (open == 0).then_some(())
+    });
     let [a, b] = [&pair.a, &pair.b].map(|side| side.contract().events(side.start));
     let mut ends = Ends::default();
     one_way(&pair.a, &a, &pair.b, &b, &mut ends);
@@ -37,6 +49,13 @@ pub(crate) fn audit(pair: &Pair) -> Ends {
     money(&pair.b, &b, &pair.a, &a);
     println!("audit: {ends:?}");
     ends
+}
+
+/// Messages from one side that have not ended.
+fn open(side: &Side) -> usize {
+    let events = side.contract().events(side.start);
+    let ended = events.of(Kind::Closed).count() + events.of(Kind::Refunded).count();
+    events.sent.len().saturating_sub(ended)
 }
 
 /// Messages from one side: each has one end, the same there and here.

@@ -347,12 +347,20 @@ impl Node {
     }
 
     pub(crate) fn final_height(&self) -> u64 {
+        self.try_final_height().expect("the node runs")
+    }
+
+    /// None while the node is away.
+    pub(crate) fn try_final_height(&self) -> Option<u64> {
         match self.engine {
             Engine::Anvil => {
-                let block = self.call("eth_getBlockByNumber", &json!(["finalized", false]));
-                number(&block["number"])
+                let block = self.try_call("eth_getBlockByNumber", &json!(["finalized", false]));
+                Some(number(&block.ok()?["number"]))
             }
-            Engine::Ganache | Engine::Geth => self.height().saturating_sub(CONFIRMATIONS),
+            Engine::Ganache | Engine::Geth => {
+                let latest = self.try_call("eth_blockNumber", &json!([])).ok()?;
+                Some(number(&latest).saturating_sub(CONFIRMATIONS))
+            }
         }
     }
 }
