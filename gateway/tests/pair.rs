@@ -41,6 +41,9 @@ mod proxy;
 #[path = "pair/rpc.rs"]
 mod rpc;
 
+#[path = "pair/relay.rs"]
+mod relay;
+
 #[path = "pair/wallet.rs"]
 mod wallet;
 
@@ -67,6 +70,9 @@ mod node_kills;
 
 #[path = "pair/crowd.rs"]
 mod crowd;
+
+#[path = "pair/several_nodes.rs"]
+mod several_nodes;
 
 #[path = "pair/crash.rs"]
 mod crash;

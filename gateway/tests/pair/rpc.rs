@@ -23,14 +23,19 @@ pub(crate) enum Fault {
 /// The result of a call.
 pub(crate) fn call(at: SocketAddr, method: &str, params: &Json) -> Result<Json, Fault> {
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
-    let answer = exchange(at, &body).map_err(|error| Fault::Gone(error.to_string()))?;
-    let cut = || Fault::Gone(format!("no whole answer to {method}"));
-    let body = body_of(&answer).ok_or_else(cut)?;
-    let mut answer: Json = serde_json::from_slice(&body).map_err(|_| cut())?;
+    let mut answer = ask(at, &body)?;
     match answer.get("error") {
         Some(error) => Err(Fault::No(error.clone())),
         None => Ok(answer["result"].take()),
     }
+}
+
+/// The whole answer to a whole request.
+pub(crate) fn ask(at: SocketAddr, body: &str) -> Result<Json, Fault> {
+    let answer = exchange(at, body).map_err(|error| Fault::Gone(error.to_string()))?;
+    let cut = || Fault::Gone(format!("no whole answer to {body}"));
+    let body = body_of(&answer).ok_or_else(cut)?;
+    serde_json::from_slice(&body).map_err(|_| cut())
 }
 
 fn exchange(at: SocketAddr, body: &str) -> std::io::Result<Vec<u8>> {
