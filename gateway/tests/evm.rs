@@ -31,3 +31,6 @@ mod several_nodes;
 
 #[path = "evm/commands.rs"]
 mod commands;
+
+#[path = "evm/gas.rs"]
+mod gas;

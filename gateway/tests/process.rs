@@ -2,6 +2,9 @@
 //! ledgers, over real sockets and TLS, with a name server in this process. Nothing is installed.
 #![allow(clippy::unwrap_used, reason = "helpers of tests stop where they fail")]
 
+#[path = "process/daemon.rs"]
+mod daemon;
+
 #[path = "process/world.rs"]
 mod world;
 

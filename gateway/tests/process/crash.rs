@@ -14,7 +14,10 @@ use distpos_gateway::{
 use distpos_proto::{amount::Amount, message::MessageId};
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
-use crate::world::{Gateway, World, stranger_on, until};
+use crate::{
+    daemon::until,
+    world::{Gateway, World, stranger_on},
+};
 
 /// How long the last messages may take after the last crash: a retry that was put off, and one
 /// question for a receipt.

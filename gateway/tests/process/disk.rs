@@ -12,8 +12,9 @@ use distpos_examples::village::BALANCE;
 use distpos_gateway::submit::Outcome;
 
 use crate::{
+    daemon::until,
     proxy::{Mode, Proxy},
-    world::{World, until},
+    world::World,
 };
 
 /// A small file system of its own.

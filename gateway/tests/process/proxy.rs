@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use crate::world::until;
+use crate::daemon::until;
 
 /// What it does with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

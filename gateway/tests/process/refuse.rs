@@ -13,7 +13,7 @@ use distpos_examples::village::BALANCE;
 use distpos_gateway::submit::Outcome;
 use redb::{Database, TableDefinition};
 
-use crate::world::{World, until};
+use crate::{daemon::until, world::World};
 
 /// Runs a command that is expected to end by itself: its exit code, and what it said.
 fn ended(mut command: Command) -> (Option<i32>, String) {

@@ -1,18 +1,7 @@
 //! Two communities as their operators set them up: keys, configuration files, a name server. Their
 //! gateways are processes of their own.
 
-use std::{
-    fs::{self, File},
-    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
-    path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::{
-        Mutex,
-        atomic::{AtomicU16, Ordering},
-    },
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::{fs, net::SocketAddr, ops::Deref, path::PathBuf, time::Duration};
 
 use distpos_certs::{SecretKind, identity::load_signing_key};
 use distpos_examples::{
@@ -23,27 +12,24 @@ use distpos_gateway::{
     chain::ledger::{Ledger, TransactionId, transaction},
     clock,
     config::{Config, Node},
-    submit::{AccountView, MessageView},
 };
 use distpos_proto::{
-    address::{Address, Local},
+    address::Address,
     amount::Amount,
     key::SecretKey,
     message::{MessageId, OnFail},
     record::{GatewayRecord, HostName, KeyRecord, Target},
     time::UnixSeconds,
 };
-use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
 
-use crate::http;
+use crate::{
+    daemon::{Daemon, until},
+    http,
+};
 
 /// What may come in from the other side and not go out: more than any story sends.
 pub(crate) const VALUE_MAX: u64 = 5_000;
-/// A gateway that is not ready by then is broken, on a busy machine too.
-const READY_WITHIN: Duration = Duration::from_secs(60);
-/// How often something is looked at that cannot tell by itself.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Both communities, and the name server.
 pub(crate) struct World {
@@ -116,23 +102,24 @@ impl World {
 /// One community's gateway.
 pub(crate) struct Gateway {
     pub(crate) village: Village,
-    pub(crate) directory: PathBuf,
-    /// Where it listens for users.
-    pub(crate) submission: SocketAddr,
-    /// Where it listens for peers.
-    pub(crate) peers: SocketAddr,
     /// Where the name server says that it listens.
     pub(crate) published: SocketAddr,
-    process: Mutex<Option<Child>>,
-    _claims: [UdpSocket; 2],
+    daemon: Daemon,
+}
+
+/// What any gateway's process can be asked.
+impl Deref for Gateway {
+    type Target = Daemon;
+
+    fn deref(&self) -> &Daemon {
+        &self.daemon
+    }
 }
 
 impl Gateway {
     fn of(village: Village, directory: PathBuf) -> Self {
-        let [(submission, first), (peers, second)] = [reserve(), reserve()];
-        let _claims = [first, second];
-        let process = Mutex::default();
-        Self { village, directory, submission, peers, published: peers, process, _claims }
+        let daemon = Daemon::at(directory);
+        Self { village, published: daemon.peers, daemon }
     }
 
     fn configure(&self, text: String) {
@@ -141,80 +128,6 @@ impl Gateway {
             .replace("peers = \"127.0.0.1:0\"", &format!("peers = \"{peers}\""))
             .replace("submission = \"127.0.0.1:0\"", &format!("submission = \"{submission}\""));
         fs::write(self.config_file(), text).unwrap();
-    }
-
-    /// The operator edits the configuration; what is replaced must be there.
-    pub(crate) fn edit(&self, from: &str, to: &str) {
-        let text = fs::read_to_string(self.config_file()).unwrap();
-        assert!(text.contains(from), "{from:?} is not in {text}");
-        fs::write(self.config_file(), text.replace(from, to)).unwrap();
-    }
-
-    pub(crate) fn config_file(&self) -> PathBuf {
-        self.directory.join("gateway.toml")
-    }
-
-    /// `distpos-gateway run`, with its log in a file.
-    pub(crate) fn command(&self) -> Command {
-        let log = File::options().append(true).create(true).open(self.log_file()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_distpos-gateway"));
-        command.arg("run").arg("--config").arg(self.config_file());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        command
-    }
-
-    fn log_file(&self) -> PathBuf {
-        self.directory.join("gateway.log")
-    }
-
-    pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.log_file()).unwrap_or_default()
-    }
-
-    /// Starts the gateway; tells how long it took until it answered.
-    pub(crate) fn start(&self) -> Duration {
-        let began = Instant::now();
-        let child = self.command().spawn().unwrap();
-        assert!(self.process.lock().unwrap().replace(child).is_none(), "it runs already");
-        until("the gateway is ready", READY_WITHIN, || {
-            let mut process = self.process.lock().unwrap();
-            let ended = process.as_mut().unwrap().try_wait().unwrap();
-            assert_eq!(ended, None, "it ended: {}", self.log());
-            http::get(self.submission, "/v1/chain").ok()
-        });
-        began.elapsed()
-    }
-
-    /// SIGKILL: no word of farewell.
-    pub(crate) fn kill(&self) {
-        let mut child = self.process.lock().unwrap().take().expect("it runs");
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-
-    /// SIGTERM; tells how it ended, and after how long.
-    pub(crate) fn terminate(&self) -> (ExitStatus, Duration) {
-        let mut child = self.process.lock().unwrap().take().expect("it runs");
-        let began = Instant::now();
-        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-        (child.wait().unwrap(), began.elapsed())
-    }
-
-    /// Waits for it to end by itself; its exit code.
-    pub(crate) fn ended_by_itself(&self, time_max: Duration) -> Option<i32> {
-        let mut process = self.process.lock().unwrap();
-        let child = process.as_mut().expect("it runs");
-        let status = until("it ends", time_max, || child.try_wait().unwrap());
-        *process = None;
-        status.code()
-    }
-
-    /// Physical memory the process occupies, in KiB.
-    pub(crate) fn resident_kib(&self) -> u64 {
-        let id = self.process.lock().unwrap().as_ref().expect("it runs").id();
-        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
     /// The user's signed transfer to another chain.
@@ -257,37 +170,6 @@ impl Gateway {
         })
     }
 
-    /// None if it is not there, or the gateway is not.
-    pub(crate) fn account(&self, local: &Local) -> Option<AccountView> {
-        let (status, answer) = http::get(self.submission, &format!("/v1/accounts/{local}")).ok()?;
-        (status == 200).then(|| serde_json::from_value(answer).unwrap())
-    }
-
-    /// None if the gateway does not know it, or is not there.
-    pub(crate) fn message(&self, id: MessageId) -> Option<MessageView> {
-        let (status, answer) = http::get(self.submission, &format!("/v1/messages/{id}")).ok()?;
-        (status == 200).then(|| serde_json::from_value(answer).unwrap())
-    }
-
-    /// The message as it stands when it is as expected.
-    pub(crate) fn message_when(
-        &self,
-        id: MessageId,
-        time_max: Duration,
-        expected: impl Fn(&MessageView) -> bool,
-    ) -> MessageView {
-        let mut last = None;
-        let deadline = Instant::now() + time_max;
-        loop {
-            last = self.message(id).or(last);
-            match &last {
-                Some(view) if expected(view) => return view.clone(),
-                _ => assert!(Instant::now() < deadline, "still {last:?}\n{}", self.log()),
-            }
-            sleep(LOOK_EVERY);
-        }
-    }
-
     /// What the user holds.
     pub(crate) fn balance(&self) -> u64 {
         let account = self.account(&self.village.local()).expect("an account from genesis");
@@ -305,49 +187,9 @@ impl Gateway {
     }
 }
 
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        // A failed assertion elsewhere may have poisoned the lock.
-        let mut process = self.process.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(mut child) = process.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
 /// An account of that chain which nobody has opened.
 pub(crate) fn stranger_on(gateway: &Gateway) -> Address {
     let key = SecretKey::from_seed(&[99; 32]).public();
     let local = distpos_gateway::chain::ledger::address::local(&key);
     Address::new(gateway.village.chain, local)
-}
-
-/// Looks until there is something.
-pub(crate) fn until<T>(what: &str, time_max: Duration, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + time_max;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "not within {time_max:?}: {what}");
-        sleep(LOOK_EVERY);
-    }
-}
-
-/// A port that a gateway gets again after each restart: below those which the system hands out,
-/// and claimed against other tests by its UDP twin.
-fn reserve() -> (SocketAddr, UdpSocket) {
-    static TRIED: AtomicU16 = AtomicU16::new(0);
-    loop {
-        let start = std::process::id().wrapping_mul(61);
-        let next = u32::from(TRIED.fetch_add(1, Ordering::Relaxed));
-        let port = u16::try_from(10_000 + start.wrapping_add(next) % 20_000).unwrap();
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        if let Ok(claim) = UdpSocket::bind(address)
-            && TcpListener::bind(address).is_ok()
-        {
-            return (address, claim);
-        }
-    }
 }
