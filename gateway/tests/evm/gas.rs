@@ -12,17 +12,21 @@ use super::world::{GATEWAY, World, amount, key, local};
 const BATCHES: [u64; 6] = [1, 2, 5, 10, 20, 50];
 /// Most that a message in a batch may cost of what it costs alone, in parts of a hundred.
 const BATCH_PERCENT_MAX: u64 = 60;
+/// What the chain itself takes for an account that did not exist (EIP-161).
+const NEW_ACCOUNT: u64 = 25_000;
 
 /// Messages of one kind, of which there can be any number.
 struct Kind {
     name: &'static str,
+    /// Gas of each that no batch can save.
+    fixed: u64,
     make: fn(&World, u64, Address) -> Fields,
 }
 
 const KINDS: [Kind; 3] = [
-    Kind { name: "value to an account that had some", make: to_old_account },
-    Kind { name: "value to a new account", make: to_new_account },
-    Kind { name: "a call with 32 bytes, no value", make: call },
+    Kind { name: "value to an account that had some", fixed: 0, make: to_old_account },
+    Kind { name: "value to a new account", fixed: NEW_ACCOUNT, make: to_new_account },
+    Kind { name: "a call with 32 bytes, no value", fixed: 0, make: call },
 ];
 
 fn to_old_account(world: &World, sequence: u64, _: Address) -> Fields {
@@ -94,10 +98,10 @@ async fn a_message_in_a_batch_costs_at_most_three_fifths_of_one_alone() {
         found.push(row);
     }
     let at = BATCHES.iter().position(|count| *count == 20).unwrap();
-    let percents = found.iter().map(|row| row[at] * 100 / row[0]);
-    let percents: Vec<_> = KINDS.iter().map(|kind| kind.name).zip(percents).collect();
-    println!("a message of 20 against one alone, in percent: {percents:?}");
-    for (name, percent) in percents {
-        assert!(percent <= BATCH_PERCENT_MAX, "{name}: {percent} %");
+    for (kind, row) in KINDS.iter().zip(found) {
+        let [alone, batch] = [row[0], row[at]].map(|gas| gas - kind.fixed);
+        let percent = batch * 100 / alone;
+        println!("{}: a message of 20 costs {percent} % of one alone", kind.name);
+        assert!(percent <= BATCH_PERCENT_MAX, "{}: {percent} %", kind.name);
     }
 }
