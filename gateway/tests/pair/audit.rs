@@ -10,7 +10,7 @@ use alloy_primitives::{Address, U256};
 use distpos_proto::message::{Message, MessageId};
 
 use crate::{
-    contract::{Entry, Events, Guard, Kind},
+    contract::{Arg, Entry, Events, Guard, Kind},
     daemon::until,
     engine,
     world::{ASSET, ENDED_WITHIN, FLOAT, Pair, Side},
@@ -96,8 +96,9 @@ fn money(side: &Side, own: &Events, other: &Side, theirs: &Events) {
     let out = sum(&mut own.of(Kind::Closed).map(|id| &own.sent[&id]));
     let into = sum(&mut own.of(Kind::Delivered).map(|id| &theirs.sent[&id]));
     let contract = side.contract();
-    let owed = contract.number("owed()", &[]);
-    assert_eq!(contract.number("openEscrow()", &[]), U256::ZERO, "the escrow of {chain}");
+    let coin = [Arg::address(Address::ZERO)];
+    let owed = contract.number("owed(address)", &coin);
+    assert_eq!(contract.number("openEscrow(address)", &coin), U256::ZERO, "the escrow of {chain}");
     let vault = U256::from(FLOAT) + out - into + owed;
     assert_eq!(side.balance(side.contract), vault, "the vault of {chain}");
     assert_eq!(contract.book(other.chain, ASSET), (into, out), "the book of {chain}");

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use alloy_primitives::{Address, U256, hex};
@@ -32,6 +32,8 @@ const FEE_MONEY: u128 = 20 * ETHER;
 pub(crate) const ETHER: u128 = 1_000_000_000_000_000_000;
 /// How long a transaction may take into a block, on a busy machine too.
 const INCLUDED_WITHIN: Duration = Duration::from_secs(120);
+/// After how long a wallet hands over once more what its node shows and puts into no block.
+const HANDED_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// How long a message may take to its end when nothing is wrong.
 pub(crate) const ENDED_WITHIN: Duration = Duration::from_secs(180);
 
@@ -274,22 +276,32 @@ value_max = "100000000000000000000"
         &self.gateways[0].daemon
     }
 
-    /// Hands a signed transaction over; a node that has it already, or is away, is no fault.
+    /// Hands a signed transaction over, unless the node has it; one that is away is no fault.
     pub(crate) fn broadcast(&self, signed: &Signed) {
-        // Ganache runs a transaction twice that it is given twice.
         let known = self.node.try_call("eth_getTransactionByHash", &json!([signed.hash]));
         if known.is_ok_and(|known| known.is_null()) {
-            let _ = self.node.try_call("eth_sendRawTransaction", &json!([signed.raw]));
+            self.hand_over(signed);
         }
+    }
+
+    fn hand_over(&self, signed: &Signed) {
+        let _ = self.node.try_call("eth_sendRawTransaction", &json!([signed.raw]));
     }
 
     /// The receipt of a transaction once a block has it; it is handed over again until then, as
     /// wallets do. A reverted one is the story's fault.
     pub(crate) fn receipt(&self, signed: &Signed) -> Json {
+        let mut handed = Instant::now();
         let receipt = until("a block has the transaction", INCLUDED_WITHIN, || {
             let receipt = self.receipt_now(&signed.hash);
             if receipt.is_none() {
                 self.broadcast(signed);
+                // Ganache shows one whose block was taken back, and puts it into no other; given
+                // the same twice at once, it runs it twice.
+                if handed.elapsed() > HANDED_AGAIN_AFTER {
+                    self.hand_over(signed);
+                    handed = Instant::now();
+                }
                 thread::sleep(Duration::from_millis(50));
             }
             receipt
