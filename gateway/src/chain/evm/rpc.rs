@@ -98,7 +98,7 @@ pub(super) enum RpcError {
 }
 
 /// A JSON-RPC error object.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct NodeError {
     code: i64,
     message: String,
