@@ -28,3 +28,6 @@ mod node_faults;
 
 #[path = "evm/several_nodes.rs"]
 mod several_nodes;
+
+#[path = "evm/sending.rs"]
+mod sending;

@@ -83,7 +83,8 @@ pub struct EvmConfig {
     pub finality: Finality,
     /// How often to ask the node for something new.
     pub poll: Duration,
-    /// How long a transaction may take into a block before it counts as failed for now.
+    /// How long a submission waits until a block has its transaction. Then it fails for now; what
+    /// was sent goes on, and the same submission again waits for it.
     pub inclusion_time_max: Duration,
     /// What the operator is alerted of.
     pub alerts: Alerts,

@@ -224,13 +224,10 @@ async fn perform(shared: &Shared, post: &Post, work: Work, head: u64) {
 
 async fn hand_over(shared: &Shared, post: &Post, outgoing: Outgoing, head: u64) {
     let Outgoing { nonce, raw, why } = outgoing;
-    let error = match ask::send_raw(&shared.rpc, &raw).await {
-        Err(RpcError::Node(ask::SEND, error)) => error,
-        // Its answer may have been lost: it counts as taken until the node says otherwise.
-        Ok(_) | Err(_) => {
-            post.desk().lane.handed_over(nonce, Instant::now(), head);
-            return;
-        }
+    let Err(RpcError::Node(ask::SEND, error)) = ask::send_raw(&shared.rpc, &raw).await else {
+        // An answer that was lost counts as a yes until the node says otherwise.
+        post.desk().lane.handed_over(nonce, Instant::now(), head);
+        return;
     };
     let (refusal, row) = {
         let mut desk = post.desk();
