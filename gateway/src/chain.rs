@@ -240,6 +240,9 @@ pub enum ChainError {
     /// The chain refuses a transaction for good.
     #[error("transaction refused: {0}")]
     Refused(Reply),
+    /// The gateway's own transaction did not go out, or was lost.
+    #[error("transaction not sent: {0}")]
+    Unsent(String),
     /// The embedded chain's own store.
     #[error("ledger store: {0}")]
     Store(String),
@@ -256,6 +259,7 @@ impl ChainError {
             | Self::HistoryMissing { .. }
             | Self::LogsRefused { .. }
             | Self::Disagreement { .. }
+            | Self::Unsent(_)
             | Self::Store(_) => true,
             Self::OtherChain(_) | Self::Refused(_) => false,
         }

@@ -268,7 +268,7 @@ impl Config {
         match &mut self.chain.node {
             Node::Ledger(node) => paths.push(&mut node.directory),
             Node::Evm(node) => {
-                paths.push(&mut node.key);
+                paths.extend(&mut node.keys);
                 paths.extend(&mut node.password);
             }
         }

@@ -102,7 +102,7 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
         .with_context(|| format!("spool.directory {}", config.spool.directory.display()))?;
     let clock = clock::system();
     let (stopper, stop) = stop::channel();
-    let opened = node::open(&config, &keys, clock.clone(), &events).await?;
+    let opened = node::open(&config, &keys, clock.clone(), &spool, &events).await?;
     let resolver = resolver(&config, &clock, &spool)?;
     let peers = TcpListener::bind(config.listen.peers)
         .await

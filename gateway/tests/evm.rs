@@ -34,3 +34,6 @@ mod commands;
 
 #[path = "evm/gas.rs"]
 mod gas;
+
+#[path = "evm/sending.rs"]
+mod sending;

@@ -10,7 +10,9 @@ pub(crate) mod redb;
 
 /// A table of byte keys, in ascending order, and byte values. Numbers in keys are big-endian.
 ///
-/// Tables of the queue exist once a direction, so that ascending ids append at the right edge.
+/// Tables of the queue exist once a direction, so that ascending ids append at the right edge. A
+/// table is made when something is first written to it: a spool from before it was thought of reads
+/// as one in which it is empty, so a further table is no new format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Table {
     /// name -> single facts: format, next batch ids, cursor, pins.
@@ -45,11 +47,13 @@ pub(crate) enum Table {
     Seen,
     /// message id -> what was reserved for it in a book.
     Reserved,
+    /// (account, number) -> the gateway's own transaction that is in no block yet, as signed.
+    Signed,
 }
 
 impl Table {
     /// How many tables there are.
-    pub(crate) const COUNT: usize = 24;
+    pub(crate) const COUNT: usize = 25;
 
     /// Every table, in the order of [`Table::index`].
     pub(crate) const ALL: [Self; Self::COUNT] = {
@@ -79,6 +83,7 @@ impl Table {
             Self::Books,
             Self::Seen,
             Self::Reserved,
+            Self::Signed,
         ]
     };
 
@@ -105,6 +110,7 @@ impl Table {
             Self::Books => 21,
             Self::Seen => 22,
             Self::Reserved => 23,
+            Self::Signed => 24,
         }
     }
 
@@ -135,6 +141,7 @@ impl Table {
             "books",
             "seen",
             "reserved",
+            "signed",
         ];
         NAMES[self.index()]
     }

@@ -5,7 +5,7 @@
 //! gateway its standing. Answers that do not fit are [`ChainError::Garbage`], never a verdict on a
 //! message.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use alloy_primitives::Address;
 use async_trait::async_trait;
@@ -35,13 +35,17 @@ mod answer;
 mod approvals;
 pub mod calldata;
 mod deploy;
+mod fees;
 mod inspect;
 pub mod keystore;
+mod lane;
 mod owner;
 mod prove;
 mod rpc;
+mod sender;
 mod simulate;
 mod status;
+mod store;
 mod submit;
 mod wallet;
 mod watch;
@@ -52,7 +56,9 @@ pub use inspect::{Inspection, inspect};
 pub use owner::TokenAccount;
 pub use prove::NOT_PROVABLE;
 pub use rpc::Nodes;
+pub use sender::{FEE_BUMP_AFTER_DEFAULT, FEE_MAX_DEFAULT, Wallet};
 pub use status::{AccountStatus, GatewayStatus, PeerStatus, Status, TokenStatus, status};
+pub use store::TransactionStore;
 pub use wallet::{AccountError, EvmKey, account_of};
 
 /// Which block counts as final.
@@ -81,7 +87,8 @@ pub struct EvmConfig {
     pub finality: Finality,
     /// How often to ask the node for something new.
     pub poll: Duration,
-    /// How long a transaction may take into a block before it counts as failed for now.
+    /// How long a submission waits until a block has its transaction. Then it fails for now; what
+    /// was sent goes on, and the same submission again waits for it.
     pub inclusion_time_max: Duration,
     /// What the operator is alerted of.
     pub alerts: Alerts,
@@ -89,24 +96,25 @@ pub struct EvmConfig {
 
 /// An EVM chain.
 pub struct Evm {
-    rpc: Rpc,
+    rpc: Arc<Rpc>,
     config: EvmConfig,
     facts: Facts,
-    sender: submit::Sender,
+    sender: sender::Sender,
     logs: watch::LogRange,
     blocks: prove::BlockCache,
     told: alarm::Told,
 }
 
 impl Evm {
-    /// Connects and checks that the nodes are of the chain that was configured. `key` is the gateway's
-    /// account, which must have the contract's gateway role and pay for gas.
+    /// Connects and checks that the nodes are of the chain that was configured. The wallet's accounts
+    /// must have the contract's gateway role and pay for gas. What its store holds from an earlier
+    /// run is taken up: handed over again, the same bytes, until blocks have it.
     ///
     /// # Errors
     /// [`ChainError::OtherChain`] if chain id, genesis or contract differ from the configuration at
     /// every node, or at so many that the others are no quorum.
-    pub async fn open(config: EvmConfig, key: EvmKey) -> Result<Self, ChainError> {
-        let rpc = Rpc::new(&config.nodes, config.alerts.teller.clone())?;
+    pub async fn open(config: EvmConfig, wallet: impl Into<Wallet>) -> Result<Self, ChainError> {
+        let rpc = Arc::new(Rpc::new(&config.nodes, config.alerts.teller.clone())?);
         let tag = find_chain(&rpc, &config).await?;
         rpc.settle().await;
         let facts = Facts {
@@ -115,20 +123,28 @@ impl Evm {
             family: Family::Evm,
             outbox: config.contract.to_vec(),
         };
-        let sender = submit::Sender::new(key, config.eth_chain_id, config.inclusion_time_max);
+        let sender = sender::Sender::open(
+            Arc::clone(&rpc),
+            config.eth_chain_id,
+            wallet.into(),
+            Some(config.contract),
+            config.inclusion_time_max,
+            config.alerts.teller.clone(),
+        )?;
         let (logs, blocks) = (watch::LogRange::default(), prove::BlockCache::default());
         Ok(Self { rpc, config, facts, sender, logs, blocks, told: alarm::Told::default() })
     }
 
-    /// The gateway's own account.
+    /// The gateway's own account; of several the first that has the role, as far as is known.
     #[must_use]
     pub fn address(&self) -> Address {
         self.sender.address()
     }
 
-    /// The accounts that pay for gas.
-    fn accounts(&self) -> Vec<Address> {
-        vec![self.address()]
+    /// All of its accounts.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<Address> {
+        self.sender.accounts()
     }
 
     /// Whether an account is one that this gateway sends with.
@@ -136,14 +152,20 @@ impl Evm {
         self.accounts().contains(&account)
     }
 
+    /// Its accounts that the contract does not let deliver, void and end messages.
+    ///
+    /// # Errors
+    /// [`ChainError`] if the node does not answer.
+    pub async fn without_role(&self) -> Result<Vec<Address>, ChainError> {
+        Ok(self.sender.without_role().await?)
+    }
+
     /// Whether the contract lets [`Self::address`] deliver, void and end messages.
     ///
     /// # Errors
     /// [`ChainError`] if the node does not answer.
     pub async fn has_role(&self) -> Result<bool, ChainError> {
-        let input = abi::call("isGateway(address)", &[abi::Arg::address(self.address())]);
-        let word = view(&self.rpc, self.config.contract, input).await?;
-        Ok(Words::new(&word).number(0) == Some(1))
+        is_gateway(&self.rpc, self.config.contract, self.address()).await
     }
 
     async fn final_block(&self) -> Result<Block, ChainError> {
@@ -188,6 +210,13 @@ async fn block(rpc: &Rpc, height: Height) -> Result<Block, ChainError> {
 
 fn number(height: Height) -> String {
     format!("{:#x}", height.0)
+}
+
+/// Whether a contract lets an account deliver, void and end messages.
+async fn is_gateway(rpc: &Rpc, contract: Address, account: Address) -> Result<bool, ChainError> {
+    let input = abi::call("isGateway(address)", &[abi::Arg::address(account)]);
+    let word = view(rpc, contract, input).await?;
+    Ok(Words::new(&word).number(0) == Some(1))
 }
 
 /// The answer to a view function.

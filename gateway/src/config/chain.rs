@@ -12,7 +12,7 @@ use distpos_proto::{
 use serde::Deserialize;
 
 use super::text;
-use crate::chain::ledger::Genesis;
+use crate::chain::{evm, ledger::Genesis};
 
 /// The own chain.
 #[derive(Debug, Clone, Deserialize)]
@@ -117,10 +117,15 @@ pub struct EvmNode {
     pub head_age_max: Duration,
     /// Alert when a sending account has less, in wei; zero: never.
     pub balance_min: Amount,
-    /// The gateway's own key on that chain: a file made by `distpos-send keygen --evm`, or a keystore.
-    pub key: PathBuf,
-    /// File with the keystore's password.
+    /// The gateway's own keys on that chain, at least one: files made by
+    /// `distpos-gateway evm keygen`, or keystores. Each sends on its own.
+    pub keys: Vec<PathBuf>,
+    /// File with the keystores' password, one for all.
     pub password: Option<PathBuf>,
+    /// Most that a transaction offers per gas, in wei.
+    pub fee_max: u128,
+    /// How long a transaction waits for a block before it offers more.
+    pub fee_bump_after: Duration,
 }
 
 /// When a block of an EVM chain counts as final.
@@ -170,8 +175,19 @@ struct RawEvm {
     head_age_max: Duration,
     #[serde(default = "some_gas", deserialize_with = "text::coin")]
     balance_min: Amount,
-    key: PathBuf,
+    key: OneOrMore,
     password: Option<PathBuf>,
+    fee_max: Option<String>,
+    #[serde(default = "fee_bump_after", deserialize_with = "text::duration")]
+    fee_bump_after: Duration,
+}
+
+/// One file, or a list of them.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a file, or a list of files")]
+enum OneOrMore {
+    One(PathBuf),
+    More(Vec<PathBuf>),
 }
 
 impl TryFrom<RawChain> for Chain {
@@ -226,7 +242,13 @@ impl TryFrom<RawEvm> for RawEvmNode {
             let (found, least) = (raw.poll, POLL_MIN);
             return Err(format!("poll is {found:?}, expected {least:?} or more"));
         }
-        let RawEvm { rpc, quorum, chain_id, from_block, poll, key, password, .. } = raw;
+        let keys = keys_of(raw.key)?;
+        let fee_max = raw.fee_max.as_deref().map_or(Ok(evm::FEE_MAX_DEFAULT), fee)?;
+        if raw.fee_bump_after < FEE_BUMP_AFTER_MIN {
+            let (found, least) = (raw.fee_bump_after, FEE_BUMP_AFTER_MIN);
+            return Err(format!("fee_bump_after is {found:?}, expected {least:?} or more"));
+        }
+        let RawEvm { rpc, quorum, chain_id, from_block, poll, password, fee_bump_after, .. } = raw;
         let RawEvm { head_age_max, balance_min, .. } = raw;
         Ok(Self(EvmNode {
             rpc,
@@ -238,8 +260,10 @@ impl TryFrom<RawEvm> for RawEvmNode {
             poll,
             head_age_max,
             balance_min,
-            key,
+            keys,
             password,
+            fee_max,
+            fee_bump_after,
         }))
     }
 }
@@ -263,8 +287,38 @@ fn check_nodes(rpc: &[String], quorum: usize) -> Result<(), String> {
 /// Most nodes: more of them only ask the same of each other.
 const NODES_MAX: usize = 8;
 
+fn keys_of(key: OneOrMore) -> Result<Vec<PathBuf>, String> {
+    let keys = match key {
+        OneOrMore::One(file) => vec![file],
+        OneOrMore::More(files) => files,
+    };
+    if keys.is_empty() || keys.len() > KEYS_MAX {
+        return Err(format!("key names {} files, expected 1 to {KEYS_MAX}", keys.len()));
+    }
+    Ok(keys)
+}
+
+/// A price of gas: a sum below 2^128, above zero.
+fn fee(text: &str) -> Result<u128, String> {
+    let amount = crate::amount::parse(text, true)?;
+    amount
+        .to_u128()
+        .filter(|fee| *fee > 0)
+        .ok_or_else(|| format!("fee_max is {text:?}, expected more than zero, such as \"500gwei\""))
+}
+
+/// Most sending keys: each is looked after by a task of its own while it has something in flight.
+const KEYS_MAX: usize = 32;
+/// Least time before a transaction offers more: no chain's blocks come so fast that less would not
+/// be impatience.
+const FEE_BUMP_AFTER_MIN: Duration = Duration::from_secs(1);
+
 /// Least time between two questions to a node: without any, it would be asked without end.
 const POLL_MIN: Duration = Duration::from_millis(10);
+
+const fn fee_bump_after() -> Duration {
+    evm::FEE_BUMP_AFTER_DEFAULT
+}
 
 const fn one_second() -> Duration {
     Duration::from_secs(1)

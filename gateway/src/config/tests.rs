@@ -70,7 +70,7 @@ fn an_evm_node_is_final_by_tag_or_by_confirmations() {
     assert_eq!(plain.finality, Finality::Finalized);
     assert_eq!(plain.poll, Duration::from_secs(1));
     assert_eq!(plain.contract[..2], [0x5f, 0xbd]);
-    assert_eq!(plain.key, Path::new("etc/evm.key"));
+    assert_eq!(plain.keys, [Path::new("etc/evm.key")]);
     let restless = node("poll = \"0s\"");
     assert!(restless.unwrap_err().what.contains("poll is 0ns, expected 10ms or more"));
     assert_eq!(node("confirmations = 12").unwrap().finality, Finality::Confirmations(12));
@@ -78,6 +78,30 @@ fn an_evm_node_is_final_by_tag_or_by_confirmations() {
     assert_eq!(both.line, Some(4), "{both}");
     assert_eq!(both.key.as_deref(), Some("chain.evm"));
     assert_eq!(both.what, "finality and confirmations are both set, expected one of them");
+}
+
+#[test]
+fn an_evm_node_is_sent_to_with_one_key_or_several_and_never_for_any_price() {
+    let node = |key: &str| {
+        let text = EVM.replace("key = \"evm.key\"", key);
+        parse(&text).map(|config| match config.chain.node {
+            Node::Evm(node) => node,
+            Node::Ledger(_) => panic!("expected an evm node"),
+        })
+    };
+    let plain = node("key = \"evm.key\"").unwrap();
+    assert_eq!((plain.fee_max, plain.fee_bump_after), (500_000_000_000, Duration::from_secs(30)));
+    let several = node("key = [\"a.key\", \"/b.key\"]\nfee_max = \"0.5gwei\"").unwrap();
+    assert_eq!(several.keys, [Path::new("etc/a.key"), Path::new("/b.key")]);
+    assert_eq!(several.fee_max, 500_000_000);
+    let wrong = |key: &str| node(key).unwrap_err().what;
+    assert_eq!(wrong("key = []"), "key names 0 files, expected 1 to 32");
+    assert_eq!(wrong("key = 7"), "expected a file, or a list of files");
+    let key = "key = \"evm.key\"\n";
+    assert!(wrong(&format!("{key}fee_max = \"0\"")).starts_with("fee_max is \"0\", expected more"));
+    assert!(wrong(&format!("{key}fee_max = \"1.5\"")).contains("20gwei"));
+    let hasty = wrong(&format!("{key}fee_bump_after = \"10ms\""));
+    assert_eq!(hasty, "fee_bump_after is 10ms, expected 1s or more");
 }
 
 #[test]

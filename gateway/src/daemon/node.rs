@@ -9,12 +9,13 @@ use distpos_proto::{
     amount::Amount,
     chain::{ChainId, GenesisTag, Height},
 };
+use distpos_spool::Spool;
 use tokio::time::sleep;
 
 use crate::{
     chain::{
         LocalChain,
-        evm::{self, Evm, EvmConfig},
+        evm::{self, Evm, EvmConfig, Wallet},
         ledger::Ledger,
     },
     clock::Clock,
@@ -23,7 +24,8 @@ use crate::{
     trust::Trust,
 };
 
-/// A transaction that no block takes for so long counts as failed for now.
+/// How long a submission waits for a block: several of mainnet's. Then its messages are put off and
+/// judged again; what was sent is brought to its end by itself.
 const INCLUSION_TIME_MAX: Duration = Duration::from_secs(60);
 /// Pause before a node that does not answer is asked again.
 const NODE_PAUSE: Duration = Duration::from_secs(2);
@@ -39,6 +41,7 @@ pub(super) async fn open(
     config: &Config,
     keys: &Identity,
     clock: Clock,
+    spool: &Spool,
     events: &Arc<dyn Events>,
 ) -> anyhow::Result<Opened> {
     match &config.chain.node {
@@ -48,7 +51,7 @@ pub(super) async fn open(
             Ok(Opened { chain: ledger.clone(), ledger: Some(ledger) })
         }
         Node::Evm(node) => {
-            let evm = Arc::new(open_evm(config.chain.id, node, events).await?);
+            let evm = Arc::new(open_evm(config.chain.id, node, spool, events).await?);
             Ok(Opened { chain: evm, ledger: None })
         }
     }
@@ -115,13 +118,16 @@ pub(crate) fn evm_config(chain: ChainId, node: &EvmNode, events: Arc<dyn Events>
     }
 }
 
-async fn open_evm(chain: ChainId, node: &EvmNode, events: &Arc<dyn Events>) -> anyhow::Result<Evm> {
+async fn open_evm(
+    chain: ChainId,
+    node: &EvmNode,
+    spool: &Spool,
+    events: &Arc<dyn Events>,
+) -> anyhow::Result<Evm> {
     let config = evm_config(chain, node, events.clone());
     let mut told = None;
     loop {
-        let key = evm::keystore::read(&node.key, node.password.as_deref())
-            .with_context(|| format!("chain.evm.key {}", node.key.display()))?;
-        let evm = match Evm::open(config.clone(), key).await {
+        let evm = match Evm::open(config.clone(), wallet(node, spool)?).await {
             Ok(evm) => evm,
             Err(error) if error.is_temporary() => {
                 let what = format!("chain: {error}");
@@ -134,10 +140,22 @@ async fn open_evm(chain: ChainId, node: &EvmNode, events: &Arc<dyn Events>) -> a
             }
             Err(error) => return Err(error).context("chain.evm"),
         };
-        if let Ok(false) = evm.has_role().await {
-            let what = format!("account {} has no gateway role on the contract", evm.address());
+        for account in evm.without_role().await.unwrap_or_default() {
+            let what = format!("account {account} has no gateway role on the contract");
             events.emit(Event::Alert { what });
         }
         return Ok(evm);
     }
+}
+
+/// The gateway's keys, and the spool for what they sign.
+fn wallet(node: &EvmNode, spool: &Spool) -> anyhow::Result<Wallet> {
+    let mut keys = Vec::new();
+    for file in &node.keys {
+        let key = evm::keystore::read(file, node.password.as_deref())
+            .with_context(|| format!("chain.evm.key {}", file.display()))?;
+        keys.push(key);
+    }
+    let wallet = Wallet::new(keys, Arc::new(spool.clone()));
+    Ok(wallet.fees(node.fee_max, node.fee_bump_after))
 }

@@ -8,4 +8,5 @@ mod facts;
 mod kill;
 mod model;
 mod queue;
+mod signed;
 mod support;

@@ -106,7 +106,7 @@ pub(super) struct Block {
     #[serde(default)]
     nonce: Option<Fixed<8>>,
     #[serde(default)]
-    base_fee_per_gas: Option<Number>,
+    pub(super) base_fee_per_gas: Option<Number>,
     #[serde(default)]
     withdrawals_root: Option<Fixed<32>>,
     #[serde(default)]

@@ -1,7 +1,7 @@
 //! What an operator does once, and what a user does: transactions of a key that is not the
 //! gateway's.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use alloy_primitives::{Address, U256};
 use distpos_proto::{
@@ -20,7 +20,7 @@ use super::{
     answer::{Hex, Quantity, Receipt, hex},
     check_contract, genesis_tag,
     rpc::{Rpc, RpcError, garbage},
-    submit::{Action, Sender},
+    sender::{Action, Sender},
 };
 use crate::chain::ChainError;
 
@@ -37,7 +37,7 @@ struct Artefact {
 
 /// A key at a node: the owner's, to deploy and to set up, or a user's, to send.
 pub struct Operator {
-    rpc: Rpc,
+    rpc: Arc<Rpc>,
     sender: Sender,
 }
 
@@ -98,11 +98,19 @@ impl Operator {
     /// # Errors
     /// [`ChainError`] if the node does not answer.
     pub async fn connect(node: &str, key: EvmKey) -> Result<Self, ChainError> {
-        let rpc = Rpc::new(&node.into(), Teller::default())?;
+        let rpc = Arc::new(Rpc::new(&node.into(), Teller::default())?);
         let call = "eth_chainId";
         let found: Quantity = rpc.call(call, json!([])).await?;
         let chain_id = u64::try_from(found.0).map_err(|_| garbage(call, "2^64 or more"))?;
-        Ok(Self { rpc, sender: Sender::new(key, chain_id, INCLUSION_TIME_MAX) })
+        let sender = Sender::open(
+            Arc::clone(&rpc),
+            chain_id,
+            key.into(),
+            None,
+            INCLUSION_TIME_MAX,
+            Teller::default(),
+        )?;
+        Ok(Self { rpc, sender })
     }
 
     /// The key's account.
@@ -247,7 +255,7 @@ impl Operator {
         input: Vec<u8>,
     ) -> Result<Receipt, ChainError> {
         let value = U256::from_be_bytes(amount.to_word());
-        match self.sender.transact(&self.rpc, Action { to, value, input, gas_min: 0 }).await {
+        match self.sender.transact(Action { to, value, input, gas_min: 0 }).await {
             Ok(receipt) => Ok(receipt),
             // Whoever called is there to read why, and may call again.
             Err(RpcError::Node(_, error)) => {

@@ -1,24 +1,22 @@
-//! Transactions: the gateway's own, one at a time, and users' as they come.
+//! Transactions: the gateway's own, cut to what a block takes, and users' as they come.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
-use alloy_consensus::TxEip1559;
-use alloy_primitives::{Address, Bytes, TxKind, U256, keccak256};
+use alloy_primitives::U256;
 use distpos_proto::{
     code::{Code, Reply},
     message::{Message, MessageId},
     receipt::{Ending, EndingKind},
 };
-use serde::de::IgnoredAny;
-use serde_json::json;
-use tokio::{sync::Mutex, time::Instant};
+use futures_util::{StreamExt, stream::FuturesUnordered};
 
 use super::{
-    Evm, EvmKey, abi,
+    Evm, abi,
     abi::{Event, Words},
-    answer::{Block, FeeHistory, Fixed, Number, Quantity, Receipt, hex},
+    answer::Receipt,
     approvals,
-    rpc::{Rpc, RpcError, garbage},
+    rpc::RpcError,
+    sender::{Action, ESTIMATE, ask::send_raw},
     watch::reason,
 };
 use crate::chain::{ChainError, Submission, Submitted};
@@ -36,148 +34,8 @@ const ENDINGS_MAX: usize = 50;
 /// Gas of one close or refund: state, sums, book, a payment to a wallet contract that uses all it
 /// may, and the note of what it refused.
 const ENDING_GAS: u64 = 160_000;
-/// How often to ask for a transaction's receipt.
-const RECEIPT_POLL: Duration = Duration::from_millis(250);
-/// What the tip is where the node does not say, in wei.
-const TIP_DEFAULT: u64 = 1_000_000_000;
-const ESTIMATE: &str = "eth_estimateGas";
 /// Longest reason of a void that the contract takes.
 const REASON_BYTES_MAX: usize = 212;
-
-/// An account that sends.
-pub(super) struct Sender {
-    key: EvmKey,
-    chain_id: u64,
-    inclusion_time_max: Duration,
-    /// Held from reading the nonce until the node has the transaction.
-    turn: Mutex<()>,
-}
-
-/// What a transaction does.
-pub(super) struct Action {
-    /// The contract; none to deploy one.
-    pub(super) to: Option<Address>,
-    pub(super) value: U256,
-    pub(super) input: Vec<u8>,
-    /// Least gas to give it, whatever the node's estimate.
-    pub(super) gas_min: u64,
-}
-
-impl Sender {
-    pub(super) fn new(key: EvmKey, chain_id: u64, inclusion_time_max: Duration) -> Self {
-        Self { key, chain_id, inclusion_time_max, turn: Mutex::new(()) }
-    }
-
-    pub(super) fn address(&self) -> Address {
-        self.key.address()
-    }
-
-    pub(super) fn chain_id(&self) -> u64 {
-        self.chain_id
-    }
-
-    /// Signs, sends, and waits until it is in a block.
-    pub(super) async fn transact(&self, rpc: &Rpc, action: Action) -> Result<Receipt, RpcError> {
-        let hash = self.send(rpc, action).await?;
-        let receipt = self.included(rpc, hash).await?;
-        if receipt.status.is_some_and(|status| status.0 == 1) {
-            return Ok(receipt);
-        }
-        Err(RpcError::Reverted(hash))
-    }
-
-    /// Gas that the node says it uses now.
-    async fn estimate(&self, rpc: &Rpc, action: &Action) -> Result<u64, RpcError> {
-        let mut call = json!({
-            "from": hex(self.address().as_slice()),
-            "value": format!("{:#x}", action.value),
-            "data": hex(&action.input),
-        });
-        if let Some(to) = action.to {
-            call["to"] = json!(hex(to.as_slice()));
-        }
-        Ok(rpc.call::<Number>(ESTIMATE, json!([call])).await?.0)
-    }
-
-    async fn send(&self, rpc: &Rpc, action: Action) -> Result<[u8; 32], RpcError> {
-        let from = hex(self.address().as_slice());
-        let estimate = self.estimate(rpc, &action).await?;
-        // What is not used is given back; other messages of the block may change the cost.
-        let wanted = estimate.saturating_add(estimate / 5).max(action.gas_min);
-        // No block takes a transaction that asks for more than it has; the estimate fits.
-        let gas_limit = wanted.min(block_gas_max(rpc).await?).max(estimate);
-        let (base, tip) = fees(rpc).await?;
-        let _turn = self.turn.lock().await;
-        let nonce: Number = rpc.call("eth_getTransactionCount", json!([from, "pending"])).await?;
-        let raw = self.key.sign(TxEip1559 {
-            chain_id: self.chain_id,
-            nonce: nonce.0,
-            gas_limit,
-            max_fee_per_gas: base.saturating_mul(2).saturating_add(tip),
-            max_priority_fee_per_gas: tip,
-            to: action.to.map_or(TxKind::Create, TxKind::Call),
-            value: action.value,
-            access_list: Default::default(),
-            input: Bytes::from(action.input),
-        });
-        send_raw(rpc, &raw).await
-    }
-
-    async fn included(&self, rpc: &Rpc, hash: [u8; 32]) -> Result<Receipt, RpcError> {
-        let call = "eth_getTransactionReceipt";
-        let deadline = Instant::now() + self.inclusion_time_max;
-        loop {
-            let receipt: Option<Receipt> = rpc.call(call, json!([hex(&hash)])).await?;
-            if let Some(receipt) = receipt {
-                return Ok(receipt);
-            }
-            if Instant::now() >= deadline {
-                let (hash, waited) = (hex(&hash), self.inclusion_time_max.as_secs());
-                return Err(garbage(call, format!("{hash} is in no block after {waited} s")).into());
-            }
-            tokio::time::sleep(RECEIPT_POLL).await;
-        }
-    }
-}
-
-/// Most gas that one block takes.
-async fn block_gas_max(rpc: &Rpc) -> Result<u64, RpcError> {
-    let call = "eth_getBlockByNumber";
-    let latest: Option<Block> = rpc.call(call, json!(["latest", false])).await?;
-    Ok(latest.ok_or_else(|| garbage(call, "no latest block"))?.gas_limit.0)
-}
-
-/// The base fee of the next block and the tip, in wei.
-async fn fees(rpc: &Rpc) -> Result<(u128, u128), RpcError> {
-    let history: FeeHistory = rpc.call("eth_feeHistory", json!(["0x1", "latest", []])).await?;
-    let tip = match rpc.call::<Quantity>("eth_maxPriorityFeePerGas", json!([])).await {
-        Ok(tip) => tip.0,
-        Err(RpcError::Node(..)) => U256::from(TIP_DEFAULT),
-        Err(error) => return Err(error),
-    };
-    let base = history.base_fee_per_gas.last().map_or(U256::ZERO, |fee| fee.0);
-    let small = |fee: U256| {
-        u128::try_from(fee).map_err(|_| garbage("eth_feeHistory", "a fee of 2^128 wei or more"))
-    };
-    Ok((small(base)?, small(tip)?))
-}
-
-/// Hands over a signed transaction. One that the node has already is not refused: an answer may
-/// have been lost on the way, and asking twice must not look like a failure.
-async fn send_raw(rpc: &Rpc, raw: &[u8]) -> Result<[u8; 32], RpcError> {
-    let call = "eth_sendRawTransaction";
-    let expected = keccak256(raw).0;
-    match rpc.call::<Fixed<32>>(call, json!([hex(raw)])).await {
-        Ok(hash) if hash.0 == expected => Ok(expected),
-        Ok(_) => Err(garbage(call, "another transaction's hash").into()),
-        Err(RpcError::Node(call, error)) => {
-            let known: Option<IgnoredAny> =
-                rpc.call("eth_getTransactionByHash", json!([hex(&expected)])).await?;
-            known.map(|_| expected).ok_or(RpcError::Node(call, error))
-        }
-        Err(error) => Err(error),
-    }
-}
 
 impl RpcError {
     /// Whether the transaction was run and failed, or would: what is in it may be the reason.
@@ -242,11 +100,12 @@ impl Evm {
         self.transact_all(chunks, end_input, gas_min, |ending| ending.id()).await
     }
 
-    /// One transaction for each chunk, in order. One that fails is cut in two until what makes it
-    /// fail stands alone, so that a recipient that behaves differently once it is paid for, or a
-    /// message that no block of this chain has room for, holds up nobody else. What was done
-    /// before an error stays done: the guard makes a repetition harmless.
-    async fn transact_all<T: Sync>(
+    /// One transaction for each chunk, as many at a time as the accounts take. One that fails is
+    /// cut in two until what makes it fail stands alone, so that a recipient that behaves
+    /// differently once it is paid for, or a message that no block of this chain has room for, holds
+    /// up nobody else. What was done before an error stays done, and what is under way is brought to
+    /// its end: the guard makes a repetition harmless.
+    async fn transact_all<T: Send + Sync>(
         &self,
         chunks: Vec<Vec<T>>,
         input: impl Fn(&[T]) -> Vec<u8> + Sync,
@@ -256,8 +115,16 @@ impl Evm {
         let mut submitted = Submitted { transaction: Vec::new(), refused: Vec::new() };
         let mut failed = None;
         let mut waiting: VecDeque<Vec<T>> = chunks.into();
-        while let Some(mut chunk) = waiting.pop_front() {
-            let error = match self.transact(input(&chunk), gas_min(&chunk)).await {
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < self.sender.in_flight_max()
+                && let Some(chunk) = waiting.pop_front()
+            {
+                let sending = self.transact(input(&chunk), gas_min(&chunk));
+                running.push(async move { (sending.await, chunk) });
+            }
+            let Some((result, mut chunk)) = running.next().await else { break };
+            let error = match result {
                 Ok(receipt) => {
                     submitted.transaction = receipt.transaction_hash.0.to_vec();
                     submitted.refused.extend(self.skipped(&receipt));
@@ -268,7 +135,7 @@ impl Evm {
             };
             if failed.is_none() {
                 // Without the gateway's role not even nothing passes: then it is no message's fault.
-                self.sender.estimate(&self.rpc, &self.action(input(&[]), 0)).await?;
+                self.sender.estimate(self.address(), &self.action(input(&[]), 0)).await?;
             }
             if chunk.len() > 1 {
                 let rest = chunk.split_off(chunk.len() / 2);
@@ -288,7 +155,7 @@ impl Evm {
     }
 
     async fn transact(&self, input: Vec<u8>, gas_min: u64) -> Result<Receipt, RpcError> {
-        self.sender.transact(&self.rpc, self.action(input, gas_min)).await
+        self.sender.transact(self.action(input, gas_min)).await
     }
 
     /// A call of the contract.

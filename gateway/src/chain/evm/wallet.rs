@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use alloy_consensus::{SignableTransaction, TxEip1559};
+use alloy_consensus::{SignableTransaction, Signed};
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, Signature};
 use distpos_proto::address::Local;
@@ -60,7 +60,11 @@ impl EvmKey {
     }
 
     /// The signed transaction as nodes take it.
-    pub(super) fn sign(&self, transaction: TxEip1559) -> Vec<u8> {
+    pub(super) fn sign<T>(&self, transaction: T) -> Vec<u8>
+    where
+        T: SignableTransaction<Signature>,
+        Signed<T>: Encodable2718,
+    {
         let hash = transaction.signature_hash();
         let signed = self.0.sign_prehash_recoverable(hash.as_slice());
         let signature = Signature::from(signed.expect("a hash of 32 bytes can always be signed"));

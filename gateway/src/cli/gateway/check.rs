@@ -118,13 +118,19 @@ impl Findings {
     fn node(&mut self, node: &Node) {
         match node {
             Node::Ledger(_) => {}
-            Node::Evm(node) => match keystore::read(&node.key, node.password.as_deref()) {
-                Ok(key) => {
-                    self.facts.push(("account", key.address().to_checksum(None)));
-                    self.accounts.push(key.address());
+            Node::Evm(node) => {
+                let mut accounts = Vec::new();
+                for file in &node.keys {
+                    match keystore::read(file, node.password.as_deref()) {
+                        Ok(key) => {
+                            accounts.push(key.address().to_checksum(None));
+                            self.accounts.push(key.address());
+                        }
+                        Err(error) => self.problem("chain.evm.key", error),
+                    }
                 }
-                Err(error) => self.problem("chain.evm.key", error),
-            },
+                self.facts.push(("account", accounts.join(" ")));
+            }
         }
     }
 
