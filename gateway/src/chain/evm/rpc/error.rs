@@ -25,7 +25,7 @@ pub(in crate::chain::evm) enum RpcError {
 }
 
 /// A JSON-RPC error object.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(in crate::chain::evm) struct NodeError {
     code: i64,
     message: String,
