@@ -362,13 +362,13 @@ async fn pruned_history_is_asked_of_another_node_or_named() {
 async fn receipts_come_one_by_one_and_several_at_once_from_a_poorer_node() {
     let world = World::start().await;
     world.node.rpc("evm_setAutomine", &json!([false]));
-    let calls: Vec<_> = (0..20).map(|_| call_to("b1c2", "alice")).collect();
+    let calls: Vec<_> = (0..16).map(|_| call_to("b1c2", "alice")).collect();
     let sends = calls.iter().map(|call| world.send(call));
     let mine = async {
-        // All of them in one block.
+        // All of them, as many as one account has under way in one block.
         loop {
             let status = world.node.rpc("txpool_status", &json!([]));
-            if status["pending"] == "0x14" {
+            if status["pending"] == "0x10" {
                 return world.node.rpc("evm_mine", &json!([]));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
