@@ -106,7 +106,7 @@ contract Bomb is IRecipient {
     function explode() private view {
         bool failing = reverts;
         // As much as its gas allows: memory costs 3 a word and more.
-        uint256 size = gasleft() > 3_000_000 ? 1_000_000 : gasleft() * 8;
+        uint256 size = gasleft() > 3_000_000 ? 1_000_000 : 60_000;
         assembly {
             if failing { revert(0, size) }
             return(0, size)
@@ -166,7 +166,6 @@ contract OddToken is Token {
         WordTwo,
         BurnsGas,
         Bomb,
-        NoBalance,
         RevertBomb
     }
 
@@ -181,7 +180,7 @@ contract OddToken is Token {
         if (way == Way.RevertBomb || way == Way.Bomb) {
             bool failing = way == Way.RevertBomb;
             if (!failing) move(msg.sender, to, amount);
-            uint256 size = gasleft() * 4;
+            uint256 size = 60_000;
             assembly {
                 if failing { revert(0, size) }
                 mstore(0, 1)
