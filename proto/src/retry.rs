@@ -22,6 +22,10 @@ pub enum Cause {
     Hint,
     /// The peer has it and the receipt is awaited: how often to ask for the status.
     Accepted,
+    /// The own chain has the transaction and its final event is awaited: how often to look whether
+    /// a reorganisation took it. Steady, whatever failed before: looking costs nothing, and only
+    /// what is gone is submitted again.
+    Submitted,
     /// Past `expires`: envelope and proof are offered until a signed receipt comes.
     Expired,
 }
@@ -33,6 +37,8 @@ pub const NOT_READY_MAX: Duration = Duration::from_secs(60);
 /// The least and most seconds a peer's `retry_after` is obeyed for: more than a day would let a
 /// peer park our messages, zero would make us spin.
 pub const RETRY_AFTER_SECONDS: (u32, u32) = (1, 24 * 60 * 60);
+/// Between two looks at what was submitted: more than most chains need to make it final.
+const SUBMITTED: Duration = Duration::from_secs(60);
 /// After the steps below, and for what will hardly succeed.
 pub const HOURLY: Duration = Duration::from_secs(60 * 60);
 /// Jitter, in parts of a hundred to either side.
@@ -64,6 +70,7 @@ pub fn delay(cause: Cause, attempts: u32, jitter: u64) -> Duration {
             jittered(step(&FAILED_SECONDS, attempts), jitter)
         }
         Cause::Accepted => jittered(step(&ACCEPTED_SECONDS, attempts), jitter),
+        Cause::Submitted => jittered(SUBMITTED, jitter),
         Cause::Hint | Cause::Expired => jittered(HOURLY, jitter),
     }
 }
@@ -107,6 +114,7 @@ mod tests {
     fn an_accepted_message_is_asked_after_and_a_hint_or_an_expiry_slows_to_hourly() {
         let found: Vec<_> = (1..=5).map(|n| seconds(Cause::Accepted, n)).collect();
         assert_eq!(found, [60, 300, 900, 3600, 3600]);
+        assert!((0..=12).all(|n| seconds(Cause::Submitted, n) == 60));
         assert_eq!(seconds(Cause::Hint, 1), 3600);
         assert_eq!(seconds(Cause::Expired, 7), 3600);
     }

@@ -185,7 +185,7 @@ async fn wait(gateway: &Gateway, ids: Vec<MessageId>, state: State) -> Result<()
 pub(crate) fn waiting(state: State, now: UnixMillis, jitter: u64) -> impl Fn(&Batch) -> Move {
     move |held| {
         let attempts = if held.state == state { held.attempts.saturating_add(1) } else { 0 };
-        let due = now.after(retry::delay(Cause::Accepted, attempts, jitter));
+        let due = now.after(retry::delay(Cause::Submitted, attempts, jitter));
         Move { state: Some(state), due: Some(due), attempts, reply: None }
     }
 }

@@ -184,8 +184,8 @@ fn kind(outcome: &Outcome) -> EndingKind {
 }
 
 /// Tells the outbox how messages ended. They leave the queue when that is final
-/// ([`crate::outbound::watch`]); until then this is repeated: the outbox passes over what it has
-/// closed or refunded already.
+/// ([`crate::outbound::watch`]); until then this is repeated, in case a reorganisation took it: the
+/// outbox passes over what it has closed or refunded already.
 ///
 /// # Errors
 /// [`SpoolError`] if what came of it cannot be noted.
@@ -198,7 +198,7 @@ pub async fn end(gateway: &Gateway, state: State, batches: Vec<Batch>) -> Result
     let (cause, reply) = match gateway.chain.submit(Submission::End(endings)).await {
         Ok(submitted) => {
             let Submitted { transaction, refused } = submitted;
-            // Without a transaction everything was approved before, and others have to agree.
+            // Without a transaction all of it stands there already, and is not final or needs others.
             if !transaction.is_empty() {
                 gateway.emit(Event::Submitted { what: "end", transaction, ids: ids.clone() });
             }
@@ -206,7 +206,7 @@ pub async fn end(gateway: &Gateway, state: State, batches: Vec<Batch>) -> Result
                 let what = format!("the outbox does not end message {id}: {reply}");
                 gateway.emit(Event::Alert { what });
             }
-            (Cause::Accepted, refused.into_iter().next().map(|(_, reply)| reply))
+            (Cause::Submitted, refused.into_iter().next().map(|(_, reply)| reply))
         }
         Err(error) => {
             gateway.emit(Event::Alert { what: format!("chain: {error}") });

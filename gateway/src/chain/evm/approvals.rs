@@ -1,6 +1,7 @@
-//! Where several gateways must agree: what this one has approved already need not be sent again.
+//! What need not be sent again: what is done and not yet final, and, where several gateways must
+//! agree, what this one has approved already.
 
-use distpos_proto::message::MessageId;
+use distpos_proto::{message::MessageId, receipt::Ending};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{
@@ -29,6 +30,8 @@ impl Action {
     }
 }
 
+/// The contract's `State` of a message that has neither been closed nor refunded.
+const OPEN: u64 = 1;
 /// Questions under way at once.
 const ASKED_AT_ONCE: usize = 8;
 
@@ -58,6 +61,25 @@ impl Evm {
         }));
         let left: Vec<Option<T>> = asked.buffered(ASKED_AT_ONCE).try_collect().await?;
         Ok(left.into_iter().flatten().collect())
+    }
+
+    /// Leaves out what the outbox has closed or refunded in a block that is not final yet: it would
+    /// be passed over, and cost gas.
+    pub(super) async fn still_open<'a>(
+        &self,
+        endings: &'a [Ending],
+    ) -> Result<Vec<&'a Ending>, ChainError> {
+        let ids: Vec<MessageId> = endings.iter().map(Ending::id).collect();
+        let asked = stream::iter(ids.into_iter().map(|id| self.is_open(id)));
+        let open: Vec<bool> = asked.buffered(ASKED_AT_ONCE).try_collect().await?;
+        Ok(endings.iter().zip(open).filter_map(|(ending, open)| open.then_some(ending)).collect())
+    }
+
+    async fn is_open(&self, id: MessageId) -> Result<bool, ChainError> {
+        let input = abi::call("sent(bytes32)", &[Arg::Word(id.0)]);
+        let words = view(&self.rpc, self.config.contract, input).await?;
+        let state = Words::new(&words).number(1);
+        Ok(state.ok_or_else(|| garbage("eth_call", "no state of a message"))? == OPEN)
     }
 
     async fn has_approved(&self, id: MessageId, action: Action) -> Result<bool, ChainError> {

@@ -93,7 +93,8 @@ impl Evm {
             };
             (ending.id(), action)
         };
-        let endings = self.unapproved(endings.iter().collect(), what).await?;
+        let endings = self.still_open(endings).await?;
+        let endings = self.unapproved(endings, what).await?;
         let chunks = split_by(endings, ENDINGS_MAX, |_| ENDING_GAS);
         // A sender's contract, too, can tell an estimate from the payment that comes.
         let gas_min = |chunk: &[&Ending]| ENDING_GAS.saturating_mul(chunk.len() as u64 + 2);
