@@ -37,3 +37,6 @@ mod gas;
 
 #[path = "evm/sending.rs"]
 mod sending;
+
+#[path = "evm/user.rs"]
+mod user;

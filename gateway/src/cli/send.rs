@@ -15,14 +15,17 @@ use super::{Exit, Failure, say, say_json};
 use crate::{clock, config::text::parse_duration, submit::ChainView};
 use client::Client;
 use data::{Data, data};
+use own::Purse;
 
 mod address;
 mod client;
 mod data;
+mod dry_run;
 mod evm;
 mod follow;
 mod keys;
 mod ledger;
+mod own;
 
 /// Send value and data to an address on another chain: e2e4x63ea7F78….
 #[derive(Parser)]
@@ -98,6 +101,9 @@ struct SendArguments {
     /// The outbox contract of the own EVM chain; the gateway's unless said otherwise.
     #[arg(long, value_name = "0x…", value_parser = super::gateway::account)]
     outbox: Option<alloy_primitives::Address>,
+    /// Send nothing: show what the own chain and the destination would do.
+    #[arg(long, conflicts_with = "wait")]
+    dry_run: bool,
     /// Follow the message to its end, and print each step.
     #[arg(long)]
     wait: bool,
@@ -117,15 +123,32 @@ struct OrderArguments {
     /// with the bytes.
     #[arg(long, value_name = "0x…|CALL|@FILE", default_value = "", value_parser = data)]
     data: Data,
-    /// Gas for the recipient's call, in the destination's unit; 0: no call.
-    #[arg(long, default_value_t = 0)]
-    gas: u64,
+    /// Gas for the recipient's call, in the destination's unit; 0: no call; auto: what a gateway
+    /// there estimates.
+    #[arg(long, value_name = "N|auto", default_value = "0", value_parser = gas)]
+    gas: Gas,
     /// What happens to the value when the call fails.
     #[arg(long, value_enum, default_value_t = Fail::Return)]
     on_fail: Fail,
     /// Not delivered after this time from now, at most 5d.
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = lifetime)]
     expires: Duration,
+}
+
+/// Gas for the recipient's call.
+#[derive(Clone, Copy)]
+enum Gas {
+    /// That much.
+    Of(u64),
+    /// As much as a gateway of the destination estimates.
+    Auto,
+}
+
+fn gas(text: &str) -> Result<Gas, String> {
+    match text {
+        "auto" => Ok(Gas::Auto),
+        number => number.parse().map(Gas::Of).map_err(|_| "expected a number or auto".into()),
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -190,15 +213,15 @@ impl SendArguments {
 async fn send(arguments: SendArguments) -> Result<Exit, Failure> {
     let client = arguments.at.client()?;
     let chain = client.chain().await?;
-    let order = order(&arguments, &chain)?;
-    let sent = match chain.family.as_str() {
-        "ledger" => ledger::send(&client, &chain, &arguments, order).await?,
-        "evm" => evm::send(&chain, &arguments, order).await?,
-        other => {
-            return Err(Failure::of(Exit::Unavailable, format_args!("chain of family {other}")));
-        }
-    };
+    let mut order = order(&arguments, &chain)?;
+    let purse = Purse::open(&client, &chain, &arguments).await?;
+    dry_run::settle_gas(&client, purse.from(), &mut order, arguments.order.gas).await?;
     let json = arguments.at.json;
+    if arguments.dry_run {
+        let forecast = dry_run::run(&client, &purse, &order).await?;
+        return dry_run::tell(&forecast, purse.from(), &order, json);
+    }
+    let sent = purse.send(order).await?;
     match (sent.id, arguments.wait) {
         (Some(id), true) => {
             if !json {
@@ -227,14 +250,15 @@ fn order(arguments: &SendArguments, chain: &ChainView) -> Result<Order, Failure>
         .chain
         .parse()
         .map_err(|error| Failure::temporary(format_args!("gateway's answer: {error}")))?;
-    let OrderArguments { amount, data, gas, on_fail, expires } = &arguments.order;
+    let OrderArguments { amount, data, on_fail, expires, .. } = &arguments.order;
     let to = arguments.to.clone().ok_or_else(|| Failure::usage("expected a recipient"))?;
     let evm = chain.family == "evm";
     Ok(Order {
         to: to.on(own),
         amount: super::amount::parse(amount, evm).map_err(Failure::usage)?,
         data: data.bytes().to_vec(),
-        gas: *gas,
+        // `settle_gas` fills it in.
+        gas: 0,
         on_fail: match on_fail {
             Fail::Return => OnFail::Return,
             Fail::Keep => OnFail::Keep,

@@ -9,6 +9,7 @@ use clap::Args;
 use distpos_certs::{SecretKind, identity::load_signing_key};
 use distpos_proto::{
     address::{Address, Local},
+    amount::Amount,
     chain::ChainId,
     key::SecretKey,
     message::MessageId,
@@ -20,6 +21,7 @@ use super::{
     super::{Exit, Failure, say, say_json},
     At, Order, SendArguments, Sent,
     client::Client,
+    own::Quote,
 };
 use crate::{
     chain::ledger::{
@@ -57,38 +59,68 @@ const INCLUDED_WITHIN: Duration = Duration::from_secs(60);
 /// How often the gateway is asked for it.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Signs and submits a message, or a transfer within the chain.
-pub(super) async fn send(
-    client: &Client,
-    chain: &ChainView,
-    arguments: &SendArguments,
-    order: Order,
-) -> Result<Sent, Failure> {
-    let key = load(arguments.key()?)?;
-    let local = address::local(&key.public());
-    let account = client.account(local.as_str()).await?.ok_or_else(|| {
-        let what = format!("account {local} is not open; open it: distpos-send open --key FILE");
-        Failure::of(Exit::Unavailable, what)
-    })?;
-    let place = place(chain, account.nonce)?;
-    let from = Address::new(place.chain, local);
-    let own = order.to.chain() == place.chain;
-    let signed = match own {
-        true => {
-            super::plain_transfer(&order)?;
-            transaction::transfer(place, order.to.local(), order.amount, &key)
-                .map_err(Failure::usage)?
+/// A user's account on the ledger.
+pub(super) struct Purse<'c> {
+    client: &'c Client,
+    key: SecretKey,
+    place: Place,
+    balance: Amount,
+    from: Address,
+}
+
+impl<'c> Purse<'c> {
+    pub(super) async fn open(
+        client: &'c Client,
+        chain: &ChainView,
+        arguments: &SendArguments,
+    ) -> Result<Self, Failure> {
+        let key = load(arguments.key()?)?;
+        let local = address::local(&key.public());
+        let account = client.account(local.as_str()).await?.ok_or_else(|| {
+            let what =
+                format!("account {local} is not open; open it: distpos-send open --key FILE");
+            Failure::of(Exit::Unavailable, what)
+        })?;
+        let place = place(chain, account.nonce)?;
+        let balance = account.balance.parse().map_err(odd)?;
+        let from = Address::new(place.chain, local);
+        Ok(Self { client, key, place, balance, from })
+    }
+
+    pub(super) fn from(&self) -> &Address {
+        &self.from
+    }
+
+    /// The ledger takes no fee; what it looks at is the balance.
+    pub(super) fn quote(&self, order: &Order) -> Result<Quote, Failure> {
+        if order.to.chain() == self.place.chain {
+            super::plain_transfer(order)?;
         }
-        false => transaction::send(place, leaving(order), &key),
-    };
-    let submitted = client.submit(signed).await?;
-    let transaction = crate::config::text::parse_hex(&submitted.transaction)
-        .map_err(|what| Failure::temporary(format_args!("gateway's answer: {what}")))?;
-    let id = match own {
-        true => None,
-        false => Some(id_of(client, &submitted.transaction).await?),
-    };
-    Ok(Sent { from, transaction, id })
+        let short = order.amount > self.balance;
+        let text = || format!("balance is {}, less than {}", self.balance, order.amount);
+        Ok(Quote { refused: short.then(text), cost: None })
+    }
+
+    /// Signs and submits a message, or a transfer within the chain.
+    pub(super) async fn send(&self, order: Order) -> Result<Sent, Failure> {
+        let (place, key) = (self.place, &self.key);
+        let own = order.to.chain() == place.chain;
+        let signed = match own {
+            true => {
+                super::plain_transfer(&order)?;
+                transaction::transfer(place, order.to.local(), order.amount, key)
+                    .map_err(Failure::usage)?
+            }
+            false => transaction::send(place, leaving(order), key),
+        };
+        let submitted = self.client.submit(signed).await?;
+        let transaction = crate::config::text::parse_hex(&submitted.transaction).map_err(odd)?;
+        let id = match own {
+            true => None,
+            false => Some(id_of(self.client, &submitted.transaction).await?),
+        };
+        Ok(Sent { from: self.from.clone(), transaction, id })
+    }
 }
 
 fn leaving(order: Order) -> SendOrder {
@@ -102,9 +134,7 @@ async fn id_of(client: &Client, transaction: &str) -> Result<MessageId, Failure>
     loop {
         let found = client.by_transaction(transaction).await?.messages;
         if let Some(id) = found.first() {
-            return id
-                .parse()
-                .map_err(|error| Failure::temporary(format_args!("gateway's answer: {error}")));
+            return id.parse().map_err(odd);
         }
         if Instant::now() + EVERY > deadline {
             return Err(Failure::temporary(format_args!(
@@ -166,8 +196,11 @@ fn load(file: &Path) -> Result<SecretKey, Failure> {
 }
 
 fn place(chain: &ChainView, nonce: u64) -> Result<Place, Failure> {
-    let odd = |what: String| Failure::temporary(format_args!("gateway's answer: {what}"));
-    let id: ChainId = chain.chain.parse().map_err(|error| odd(format!("{error}")))?;
-    let tag = chain.tag.parse().map_err(|error| odd(format!("{error}")))?;
+    let id: ChainId = chain.chain.parse().map_err(odd)?;
+    let tag = chain.tag.parse().map_err(odd)?;
     Ok(Place { chain: id, tag, nonce })
+}
+
+fn odd(what: impl std::fmt::Display) -> Failure {
+    Failure::temporary(format_args!("gateway's answer: {what}"))
 }
