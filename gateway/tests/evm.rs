@@ -40,3 +40,6 @@ mod sending;
 
 #[path = "evm/user.rs"]
 mod user;
+
+#[path = "evm/user_commands.rs"]
+mod user_commands;

@@ -6,7 +6,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use distpos_proto::{
     address::{Address, AddressInput},
-    message::{Message, MessageId, OnFail},
+    amount::Amount,
+    message::{Asset, Message, MessageId, OnFail},
     time::UnixSeconds,
 };
 use serde_json::json;
@@ -17,14 +18,18 @@ use client::Client;
 use data::{Data, data};
 use own::Purse;
 
+mod account;
 mod address;
+mod claim;
 mod client;
 mod data;
+mod deposit;
 mod dry_run;
 mod evm;
 mod follow;
 mod keys;
 mod ledger;
+mod node;
 mod own;
 
 /// Send value and data to an address on another chain: e2e4x63ea7F78….
@@ -57,8 +62,13 @@ enum Command {
     Keygen(keys::Arguments),
     /// Open the key's account on the embedded ledger, so that it can be paid.
     Open(ledger::OpenArguments),
-    /// Show the key's account: address, balance, nonce.
-    Account(ledger::AccountArguments),
+    /// Show an account: balance and nonce; with `--rpc` also tokens, and refunds that wait.
+    Account(account::Arguments),
+    /// Addresses on the own EVM chain that any wallet can pay, each for one recipient elsewhere.
+    #[command(subcommand)]
+    Deposit(deposit::Command),
+    /// Take a refund that could not be paid out when it came.
+    Claim(claim::Arguments),
 }
 
 /// Where the gateway is.
@@ -95,12 +105,11 @@ struct SendArguments {
     /// The file with the keystore's password.
     #[arg(long, value_name = "FILE")]
     password: Option<PathBuf>,
-    /// The JSON-RPC address of a node of the own EVM chain.
-    #[arg(long, value_name = "URL")]
-    rpc: Option<String>,
-    /// The outbox contract of the own EVM chain; the gateway's unless said otherwise.
-    #[arg(long, value_name = "0x…", value_parser = super::gateway::account)]
-    outbox: Option<alloy_primitives::Address>,
+    /// Send this ERC-20 token in place of the own coin.
+    #[arg(long = "erc20", id = "erc20", value_name = "0x…", value_parser = super::gateway::account)]
+    token: Option<alloy_primitives::Address>,
+    #[command(flatten)]
+    node: node::NodeArguments,
     /// Send nothing: show what the own chain and the destination would do.
     #[arg(long, conflicts_with = "wait")]
     dry_run: bool,
@@ -116,7 +125,8 @@ struct SendArguments {
 
 #[derive(Args)]
 struct OrderArguments {
-    /// How much: a whole number of the smallest unit; on EVM also 1.5eth, 20gwei.
+    /// How much: a whole number of the smallest unit; on EVM also 1.5eth, 20gwei, and with --erc20
+    /// 1.5token.
     #[arg(long, default_value = "0")]
     amount: String,
     /// Call data or a note: hex, a call such as 'greet(string,uint256) "hello world" 5', or a file
@@ -178,7 +188,9 @@ struct StatusArguments {
 /// What is to be sent, checked as far as one can without the chain.
 struct Order {
     to: Address,
-    amount: distpos_proto::amount::Amount,
+    amount: Amount,
+    /// What the amount counts; none: what the gateway says the own coin is counted in.
+    asset: Option<Asset>,
     data: Vec<u8>,
     gas: u64,
     on_fail: OnFail,
@@ -199,7 +211,9 @@ pub(super) fn execute(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Address(arguments)) => address::execute(&arguments),
         Some(Command::Keygen(arguments)) => keys::execute(&arguments),
         Some(Command::Open(arguments)) => super::block_on(ledger::open(&arguments)),
-        Some(Command::Account(arguments)) => super::block_on(ledger::account(&arguments)),
+        Some(Command::Account(arguments)) => super::block_on(account::execute(&arguments)),
+        Some(Command::Deposit(command)) => super::block_on(deposit::execute(&command)),
+        Some(Command::Claim(arguments)) => super::block_on(claim::execute(&arguments)),
         None => super::block_on(send(arguments.send)),
     }
 }
@@ -215,6 +229,8 @@ async fn send(arguments: SendArguments) -> Result<Exit, Failure> {
     let chain = client.chain().await?;
     let mut order = order(&arguments, &chain)?;
     let purse = Purse::open(&client, &chain, &arguments).await?;
+    order.amount = purse.amount(&arguments.order.amount)?;
+    order.asset = purse.asset(&order).await?;
     dry_run::settle_gas(&client, purse.from(), &mut order, arguments.order.gas).await?;
     let json = arguments.at.json;
     if arguments.dry_run {
@@ -252,10 +268,15 @@ fn order(arguments: &SendArguments, chain: &ChainView) -> Result<Order, Failure>
         .map_err(|error| Failure::temporary(format_args!("gateway's answer: {error}")))?;
     let OrderArguments { amount, data, on_fail, expires, .. } = &arguments.order;
     let to = arguments.to.clone().ok_or_else(|| Failure::usage("expected a recipient"))?;
-    let evm = chain.family == "evm";
+    // A token says how it is counted, and only its chain knows it.
+    let amount = match arguments.token {
+        Some(_) => Amount::ZERO,
+        None => crate::amount::parse(amount, chain.family == "evm").map_err(Failure::usage)?,
+    };
     Ok(Order {
         to: to.on(own),
-        amount: super::amount::parse(amount, evm).map_err(Failure::usage)?,
+        amount,
+        asset: None,
         data: data.bytes().to_vec(),
         // `settle_gas` fills it in.
         gas: 0,

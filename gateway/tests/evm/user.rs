@@ -1,36 +1,26 @@
-//! A user's own transactions and commands at a real node.
+//! A user's own transactions at a real node.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    process::{Command, Output},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Mutex, time::Duration};
 
-use alloy_primitives::U256;
-use async_trait::async_trait;
-use distpos_gateway::{
-    chain::{
-        ChainEvent, LocalChain,
-        evm::{
-            Evm, UserCall,
-            user::{TransactionHash, Wallet, WalletError},
-        },
+use alloy_primitives::{Address, U256, keccak256};
+use distpos_gateway::chain::{
+    ChainEvent, LocalChain, Submission,
+    evm::{
+        TokenAccount, UserCall,
+        user::{TransactionHash, Wallet, WalletError},
     },
-    outbound::simulate::{Asked, Forecast},
-    submit::{DryRuns, MessageStatus, MessageView, serve},
 };
 use distpos_proto::{
     amount::Amount,
-    code::{Code, Reply},
-    message::{Fields, Message, MessageId},
+    message::{Fields, Message},
     receipt::Call,
 };
-use serde_json::{Value as Json, json};
-use tokio::{net::TcpListener, sync::watch};
+use serde_json::json;
 
-use super::world::{GATEWAY, USER, World, amount, call_to, config, ether, key, local};
+use super::{
+    ends::ending,
+    world::{GATEWAY, USER, World, amount, call_to, chain, coin, ether, key, local},
+};
 
 async fn wallet(world: &World) -> Wallet {
     Wallet::connect(&world.node.url, key(USER)).await.unwrap()
@@ -141,81 +131,111 @@ async fn estimated_gas_is_enough_for_the_call_and_nobody_pays_for_none() {
     assert_eq!(estimate(&world.foreign.message(6, "nobody")).await, None);
 }
 
-/// Nothing that was sent is known here.
-struct Unknown;
-
-impl MessageStatus for Unknown {
-    fn message(&self, _: MessageId) -> Option<MessageView> {
-        None
-    }
-
-    fn by_transaction(&self, _: &[u8]) -> Vec<MessageId> {
-        Vec::new()
-    }
+/// Ten of an example token for the user, counted with `b1c2` under a name of its own.
+pub(crate) async fn token(world: &World, artefact: &str, name: &str) -> Address {
+    let token = world.recipient(artefact, &[]).await;
+    let mint = [
+        &keccak256("mint(address,uint256)")[..4],
+        &key(USER).address().into_word().0,
+        &U256::from(10_000_000).to_be_bytes::<32>(),
+    ];
+    world.owner.call(Some(token), Amount::ZERO, mint.concat()).await.unwrap();
+    let account = TokenAccount {
+        asset: format!("e2e4/{name}").parse().unwrap(),
+        token,
+        ..TokenAccount::coin(coin(), ether(1))
+    };
+    let contract = world.deployed.contract;
+    world.owner.set_account(contract, chain("b1c2"), &account).await.unwrap();
+    token
 }
 
-#[async_trait]
-impl DryRuns for Unknown {
-    async fn dry_run(&self, _: Asked) -> Result<Forecast, Reply> {
-        let reply = Reply::new(Code::DELIVERED, "would be delivered");
-        Ok(Forecast { gateway: Some("gw.b1c2.example:7333".into()), reply, gas: Some(48_000) })
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 #[ignore = "needs anvil"]
-async fn the_users_command_shows_the_cost_and_sends_from_a_keystore() {
+async fn a_token_is_allowed_exactly_and_sent_however_stubborn_it_is() {
     let world = World::start().await;
-    let evm = Evm::open(config(&world.node, &world.deployed), key(GATEWAY)).await.unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let gateway = format!("http://{}", listener.local_addr().unwrap());
-    let (_stop, stopped) = watch::channel(false);
-    let unknown = Arc::new(Unknown);
-    tokio::spawn(serve(listener, Arc::new(evm), unknown.clone(), unknown, None, stopped));
-    let home = tempfile::tempdir().unwrap();
-    for (name, text) in [("key", key(USER).to_hex().to_string()), ("password", "rose".into())] {
-        let file = home.path().join(name);
-        fs::write(&file, text).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let (wallet, contract) = (wallet(&world).await, world.deployed.contract);
+    let (reader, own) = (wallet.reader(), wallet.address());
+    let told = Mutex::new(0);
+    let tell = |_: &TransactionHash| *told.lock().unwrap() += 1;
+    let call = |value| UserCall { amount: amount(value), ..call_to("b1c2", "alice") };
+    let mut names = Vec::new();
+    for (name, artefact) in [
+        ("plain", include_str!("../../contracts/artefacts/Token.json")),
+        ("mute", include_str!("../../contracts/artefacts/NoReturnToken.json")),
+        ("reset", include_str!("../../contracts/artefacts/ResetToken.json")),
+    ] {
+        let token = token(&world, artefact, name).await;
+        let asset = reader.asset_for(contract, chain("b1c2"), token).await.unwrap();
+        assert_eq!(asset.unwrap().to_string(), format!("e2e4/{name}"));
+        // The allowance first: what the message costs, no node can say before.
+        let cost = wallet.token_cost(contract, token, &call(700)).await.unwrap();
+        assert!(cost.allowance.is_some() && cost.message.is_none(), "{cost:?}");
+        *told.lock().unwrap() = 0;
+        wallet.send_token(contract, token, &call(700), &tell).await.unwrap();
+        assert_eq!(*told.lock().unwrap(), 2, "{name}: allowance and message");
+        assert_eq!(reader.allowance(token, own, contract).await.unwrap(), Amount::ZERO);
+        // An older allowance that is too small, and one that is enough.
+        let approve = [
+            &keccak256("approve(address,uint256)")[..4],
+            &contract.into_word().0,
+            &U256::from(5).to_be_bytes::<32>(),
+        ];
+        world.user.call(Some(token), Amount::ZERO, approve.concat()).await.unwrap();
+        *told.lock().unwrap() = 0;
+        wallet.send_token(contract, token, &call(6), &tell).await.unwrap();
+        assert_eq!(*told.lock().unwrap(), if name == "reset" { 3 } else { 2 }, "{name}");
+        world.user.call(Some(token), Amount::ZERO, approve.concat()).await.unwrap();
+        let cost = wallet.token_cost(contract, token, &call(5)).await.unwrap();
+        assert!(cost.allowance.is_none() && cost.message.is_some(), "{cost:?}");
+        *told.lock().unwrap() = 0;
+        wallet.send_token(contract, token, &call(5), &tell).await.unwrap();
+        assert_eq!(*told.lock().unwrap(), 1, "{name}: the message alone");
+        let left = reader.token_balance(token, own).await.unwrap();
+        assert_eq!(left, amount(10_000_000 - 711), "{name}");
+        let poor = wallet.send_token(contract, token, &call(20_000_000), &tell).await;
+        assert!(matches!(poor, Err(WalletError::Refused(_))), "{poor:?}");
+        names.push(name);
     }
-    let run = |arguments: &[&str]| -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_distpos-send"));
-        command.args(arguments).current_dir(&home).output().unwrap()
-    };
-    let send = |arguments: &[&str], key: &[&str]| {
-        let at = ["--gateway", &gateway, "--rpc", &world.node.url];
-        run(&[arguments, key, &at].concat())
-    };
-    let plain = ["--key", "key"];
-    let order = ["b1c2xalice", "--amount", "0.5eth", "--data", "(uint256) 7", "--gas", "auto"];
-    let before = world.node.balance(key(USER).address());
-    let dry = send(&[&order[..], &["--dry-run", "--json"]].concat(), &plain);
-    assert_eq!(dry.status.code(), Some(0), "{dry:?}");
-    let dry: Json = serde_json::from_slice(&dry.stdout).unwrap();
-    assert_eq!((&dry["gas"], &dry["destination"]["gas"]), (&48_000.into(), &48_000.into()));
-    assert!(dry["own"]["gas"].as_u64().unwrap() > 60_000, "{dry}");
-    let fee: U256 = dry["own"]["fee"].as_str().unwrap().parse().unwrap();
-    assert!(fee > U256::from(60_000) && dry["own"]["accepted"] == true, "{dry}");
-    assert_eq!(world.node.balance(key(USER).address()), before, "nothing was sent");
-    let rich = send(&["b1c2xalice", "--amount", "99999999eth", "--dry-run"], &plain);
-    assert_eq!(rich.status.code(), Some(69), "{rich:?}");
-    assert!(String::from_utf8_lossy(&rich.stdout).contains("own chain    would refuse it: "));
-
-    // A key of one's own, sealed, is paid and pays.
-    let made = run(&["keygen", "--evm", "sealed.json", "--password", "password"]);
-    let account = format!("0x{}", String::from_utf8(made.stdout).unwrap().trim());
-    let paid = send(&[&account, "--amount", "2eth"], &plain);
-    assert_eq!(paid.status.code(), Some(0), "{paid:?}");
-    let sealed = ["--key", "sealed.json", "--password", "password"];
-    let sent = send(&[&order[..], &["--json"]].concat(), &sealed);
-    assert_eq!(sent.status.code(), Some(0), "{sent:?}");
-    let told = String::from_utf8(sent.stderr).unwrap();
-    let sent: Json = serde_json::from_slice(&sent.stdout).unwrap();
-    let hash = sent["transaction"].as_str().unwrap();
-    assert_eq!(told, format!("distpos-send: transaction 0x{hash}\n"));
     let (outgoing, _, _) = world.all().await;
-    let fields = outgoing[0].fields();
-    assert_eq!((fields.gas, fields.data.last()), (48_000, Some(&7)));
-    assert_eq!(outgoing[0].id().to_string(), sent["id"]);
-    assert_eq!(sent["from"], format!("e2e4x{}", &account[2..]));
+    let sent: Vec<String> = outgoing
+        .iter()
+        .map(|message| format!("{:?}", message.fields().value.as_ref().unwrap()))
+        .collect();
+    assert_eq!(sent.len(), 3 * names.len(), "{sent:?}");
+    let token = reader.token(contract).await;
+    assert!(matches!(token, Err(WalletError::Refused(_))), "the outbox is no token: {token:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn a_refund_that_a_token_refuses_waits_for_its_owner() {
+    let world = World::start().await;
+    let (wallet, contract) = (wallet(&world).await, world.deployed.contract);
+    let (reader, own) = (wallet.reader(), wallet.address());
+    let artefact = include_str!("../../contracts/artefacts/FalseToken.json");
+    let token = token(&world, artefact, "false").await;
+    let quiet = |_: &TransactionHash| {};
+    let call = UserCall { amount: amount(40), ..call_to("b1c2", "alice") };
+    let (_, id) = wallet.send_token(contract, token, &call, &quiet).await.unwrap();
+    let freeze = async |on: u8| {
+        let word = U256::from(on).to_be_bytes::<32>();
+        let input = [&keccak256("freeze(bool)")[..4], &word].concat();
+        world.owner.call(Some(token), Amount::ZERO, input).await.unwrap();
+    };
+    freeze(1).await;
+    world.evm.submit(Submission::End(vec![ending(id, false)])).await.unwrap();
+    assert_eq!(reader.claimable(contract, own, token).await.unwrap(), amount(40));
+    // While it is frozen it says no, and nothing is signed for it.
+    let unsigned = |_: &TransactionHash| panic!("nothing is signed");
+    let refused = wallet.claim(contract, token, own, &unsigned).await.unwrap_err();
+    assert!(matches!(&refused, WalletError::Refused(_)), "{refused}");
+    let to = key(GATEWAY).address();
+    let refused = wallet.transfer_token(token, to, amount(1), &unsigned).await.unwrap_err();
+    assert!(refused.to_string().ends_with("says no"), "{refused}");
+
+    freeze(0).await;
+    wallet.claim(contract, token, to, &quiet).await.unwrap();
+    assert_eq!(reader.claimable(contract, own, token).await.unwrap(), Amount::ZERO);
+    assert_eq!(reader.token_balance(token, to).await.unwrap(), amount(40));
 }

@@ -9,7 +9,6 @@ use alloy_consensus::TxEip1559;
 use alloy_primitives::{Address, Bytes, TxKind, U256, keccak256};
 use distpos_proto::{
     amount::Amount,
-    chain::{ChainId, GenesisTag},
     message::{Message, MessageId},
 };
 use serde::de::IgnoredAny;
@@ -18,15 +17,19 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use super::{
-    EvmKey, Teller, UserCall, abi,
+    EvmKey, UserCall, abi,
     abi::{Event, Words},
     answer::{FeeHistory, Fixed, Number, Quantity, Receipt, hex},
-    check_contract, genesis_tag,
-    rpc::{Rpc, RpcError, garbage},
+    rpc::{RpcError, garbage},
 };
 use crate::chain::ChainError;
 
+mod reader;
 mod stuck;
+mod token;
+
+pub use reader::{Reader, Token};
+pub use token::TokenCost;
 
 /// How long a user's transaction may take into a block before its user is told that it waits.
 const INCLUSION_TIME_MAX: Duration = Duration::from_secs(120);
@@ -43,7 +46,7 @@ pub type Told<'t> = &'t (dyn Fn(&TransactionHash) + Sync);
 
 /// A user's key at a node of the own chain.
 pub struct Wallet {
-    rpc: Rpc,
+    reader: Reader,
     key: EvmKey,
     chain_id: u64,
     inclusion_time_max: Duration,
@@ -102,11 +105,17 @@ impl Wallet {
     /// # Errors
     /// [`ChainError`] if the node does not answer.
     pub async fn connect(node: &str, key: EvmKey) -> Result<Self, ChainError> {
-        let rpc = Rpc::new(&node.into(), Teller::default())?;
+        let reader = Reader::connect(node)?;
         let call = "eth_chainId";
-        let found: Quantity = rpc.call(call, json!([])).await?;
+        let found: Quantity = reader.rpc.call(call, json!([])).await?;
         let chain_id = u64::try_from(found.0).map_err(|_| garbage(call, "2^64 or more"))?;
-        Ok(Self { rpc, key, chain_id, inclusion_time_max: INCLUSION_TIME_MAX })
+        Ok(Self { reader, key, chain_id, inclusion_time_max: INCLUSION_TIME_MAX })
+    }
+
+    /// The same node, for questions.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.reader
     }
 
     /// The same wallet with another patience.
@@ -119,34 +128,6 @@ impl Wallet {
     #[must_use]
     pub fn address(&self) -> Address {
         self.key.address()
-    }
-
-    /// Refuses a node of another chain than the one with this genesis tag: what is signed for it
-    /// would pay somebody else's account, or a contract that is not there.
-    ///
-    /// # Errors
-    /// [`ChainError::OtherChain`] if it is one, others if the node does not answer.
-    pub async fn check_node(&self, tag: GenesisTag) -> Result<(), ChainError> {
-        match genesis_tag(&self.rpc).await? {
-            found if found == tag => Ok(()),
-            found => {
-                let what = format!("genesis tag of the node's chain is {found}, expected {tag}");
-                Err(ChainError::OtherChain(what))
-            }
-        }
-    }
-
-    /// Refuses an outbox that is not the contract of this chain.
-    ///
-    /// # Errors
-    /// [`ChainError::OtherChain`] if it is not, others if the node does not answer.
-    pub async fn check_outbox(
-        &self,
-        contract: Address,
-        chain: ChainId,
-        tag: GenesisTag,
-    ) -> Result<(), ChainError> {
-        check_contract(&self.rpc, contract, chain, tag).await
     }
 
     /// What [`Self::send`] would cost.
@@ -211,6 +192,7 @@ impl Wallet {
         let (base, tip) = self.fees().await?;
         let from = hex(self.address().as_slice());
         let nonce: Number = self
+            .reader
             .rpc
             .call("eth_getTransactionCount", json!([from, "pending"]))
             .await
@@ -241,7 +223,7 @@ impl Wallet {
             "value": format!("{:#x}", U256::from_be_bytes(call.value.to_word())),
             "data": hex(&call.input),
         });
-        match self.rpc.call::<Number>("eth_estimateGas", json!([asked])).await {
+        match self.reader.rpc.call::<Number>("eth_estimateGas", json!([asked])).await {
             Ok(gas) => Ok(gas.0),
             Err(RpcError::Node(_, error)) => Err(WalletError::Refused(error.to_string())),
             Err(error) => Err(chain(error)),
@@ -251,12 +233,14 @@ impl Wallet {
     /// The base fee of the next block and the tip, in wei.
     async fn fees(&self) -> Result<(u128, u128), WalletError> {
         let asked = json!(["0x1", "latest", []]);
-        let history: FeeHistory = self.rpc.call("eth_feeHistory", asked).await.map_err(chain)?;
-        let tip = match self.rpc.call::<Quantity>("eth_maxPriorityFeePerGas", json!([])).await {
-            Ok(tip) => tip.0,
-            Err(RpcError::Node(..)) => U256::from(TIP_DEFAULT),
-            Err(error) => return Err(chain(error)),
-        };
+        let history: FeeHistory =
+            self.reader.rpc.call("eth_feeHistory", asked).await.map_err(chain)?;
+        let tip =
+            match self.reader.rpc.call::<Quantity>("eth_maxPriorityFeePerGas", json!([])).await {
+                Ok(tip) => tip.0,
+                Err(RpcError::Node(..)) => U256::from(TIP_DEFAULT),
+                Err(error) => return Err(chain(error)),
+            };
         let base = history.base_fee_per_gas.last().map_or(U256::ZERO, |fee| fee.0);
         let small = |fee: U256| {
             u128::try_from(fee).map_err(|_| garbage("eth_feeHistory", "a fee of 2^128 wei or more"))
@@ -268,14 +252,18 @@ impl Wallet {
     /// have been lost on the way.
     async fn hand_over(&self, raw: &[u8], transaction: TransactionHash) -> Result<(), WalletError> {
         let waiting = |why: String| WalletError::Waiting { transaction, why };
-        let error =
-            match self.rpc.call::<Fixed<32>>("eth_sendRawTransaction", json!([hex(raw)])).await {
-                Ok(_) => return Ok(()),
-                Err(RpcError::Node(_, error)) => error,
-                Err(error) => return Err(waiting(ChainError::from(error).to_string())),
-            };
+        let error = match self
+            .reader
+            .rpc
+            .call::<Fixed<32>>("eth_sendRawTransaction", json!([hex(raw)]))
+            .await
+        {
+            Ok(_) => return Ok(()),
+            Err(RpcError::Node(_, error)) => error,
+            Err(error) => return Err(waiting(ChainError::from(error).to_string())),
+        };
         let call = "eth_getTransactionByHash";
-        match self.rpc.call::<Option<IgnoredAny>>(call, json!([hex(&transaction)])).await {
+        match self.reader.rpc.call::<Option<IgnoredAny>>(call, json!([hex(&transaction)])).await {
             Ok(Some(_)) => Ok(()),
             Ok(None) => Err(WalletError::Refused(error.to_string())),
             Err(lost) => Err(waiting(format!("{error}, then {}", ChainError::from(lost)))),
@@ -287,7 +275,8 @@ impl Wallet {
         let (call, transaction) = ("eth_getTransactionReceipt", signed.transaction);
         let deadline = Instant::now() + self.inclusion_time_max;
         loop {
-            let asked = self.rpc.call::<Option<Receipt>>(call, json!([hex(&transaction)])).await;
+            let asked =
+                self.reader.rpc.call::<Option<Receipt>>(call, json!([hex(&transaction)])).await;
             let error = match asked {
                 Ok(Some(receipt)) if receipt.status.is_some_and(|status| status.0 == 1) => {
                     return Ok(receipt);

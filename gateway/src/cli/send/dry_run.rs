@@ -78,12 +78,16 @@ pub(super) fn tell(
                 "text": quote.refused,
                 "gas": quote.cost.as_ref().map(|(gas, _)| gas),
                 "fee": quote.cost.as_ref().map(|(_, fee)| fee),
+                "note": quote.note,
             },
             "destination": destination,
         }))?;
     } else {
         say("dry run: nothing was sent")?;
         say(format_args!("own chain    {}", own(quote)))?;
+        if let Some(note) = quote.note {
+            say(format_args!("             {note}"))?;
+        }
         if let Some(view) = destination {
             let route = view.gateway.as_deref().unwrap_or("no gateway answered");
             say(format_args!("route        {route}"))?;
@@ -134,7 +138,7 @@ async fn ask(client: &Client, from: &Address, order: &Order) -> Result<Simulatio
         from: from.local().to_string(),
         to: order.to.to_string(),
         amount: Some(order.amount.to_string()),
-        asset: None,
+        asset: order.asset.as_ref().map(ToString::to_string),
         data: super::hex(&order.data),
         gas: order.gas,
         on_fail: match order.on_fail {

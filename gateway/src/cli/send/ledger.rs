@@ -28,7 +28,7 @@ use crate::{
         address,
         transaction::{self, Place, SendOrder},
     },
-    submit::{AccountView, ChainView},
+    submit::ChainView,
 };
 
 #[derive(Args)]
@@ -36,18 +36,6 @@ pub(super) struct OpenArguments {
     /// The ledger key.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    #[command(flatten)]
-    at: At,
-}
-
-#[derive(Args)]
-pub(super) struct AccountArguments {
-    /// The ledger key, or with `--local` none.
-    #[arg(long, value_name = "FILE", required_unless_present = "local")]
-    key: Option<PathBuf>,
-    /// A local address in place of a key: any account of the own chain.
-    #[arg(long, conflicts_with = "key")]
-    local: Option<Local>,
     #[command(flatten)]
     at: At,
 }
@@ -98,7 +86,7 @@ impl<'c> Purse<'c> {
         }
         let short = order.amount > self.balance;
         let text = || format!("balance is {}, less than {}", self.balance, order.amount);
-        Ok(Quote { refused: short.then(text), cost: None })
+        Ok(Quote { refused: short.then(text), cost: None, note: None })
     }
 
     /// Signs and submits a message, or a transfer within the chain.
@@ -124,7 +112,7 @@ impl<'c> Purse<'c> {
 }
 
 fn leaving(order: Order) -> SendOrder {
-    let Order { to, amount, data, gas, on_fail, expires } = order;
+    let Order { to, amount, data, gas, on_fail, expires, asset: _ } = order;
     SendOrder { to, amount, data, gas, on_fail, expires }
 }
 
@@ -171,23 +159,9 @@ pub(super) async fn open(arguments: &OpenArguments) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// `distpos-send account`.
-pub(super) async fn account(arguments: &AccountArguments) -> Result<Exit, Failure> {
-    let local = match (&arguments.local, &arguments.key) {
-        (Some(local), _) => local.clone(),
-        (None, Some(key)) => address::local(&load(key)?.public()),
-        (None, None) => return Err(Failure::usage("expected --key or --local")),
-    };
-    let client = arguments.at.client()?;
-    let found = client.account(local.as_str()).await?;
-    let AccountView { account, balance, nonce } = found.ok_or_else(|| {
-        Failure::of(Exit::Unavailable, format_args!("{local}: the chain has no such account"))
-    })?;
-    match arguments.at.json {
-        true => say_json(&json!({ "account": account, "balance": balance, "nonce": nonce }))?,
-        false => say(format_args!("{account} balance {balance} nonce {nonce}"))?,
-    }
-    Ok(Exit::Done)
+/// The local address of a key.
+pub(super) fn local(file: &Path) -> Result<Local, Failure> {
+    Ok(address::local(&load(file)?.public()))
 }
 
 fn load(file: &Path) -> Result<SecretKey, Failure> {

@@ -24,13 +24,17 @@ impl Wallet {
     pub(super) async fn why_it_waits(&self, signed: &Signed) -> String {
         let waited = format!("not after {} s", self.inclusion_time_max.as_secs());
         let hash = json!([hex(&signed.transaction)]);
-        let known = self.rpc.call::<Option<IgnoredAny>>("eth_getTransactionByHash", hash).await;
+        let known =
+            self.reader.rpc.call::<Option<IgnoredAny>>("eth_getTransactionByHash", hash).await;
         if let Ok(None) = known {
             return format!("{waited}, and the node does not know it any more");
         }
         let from = hex(self.address().as_slice());
-        let counted =
-            self.rpc.call::<Number>("eth_getTransactionCount", json!([from, "latest"])).await;
+        let counted = self
+            .reader
+            .rpc
+            .call::<Number>("eth_getTransactionCount", json!([from, "latest"]))
+            .await;
         if let Ok(Number(next)) = counted
             && next < signed.nonce
         {
