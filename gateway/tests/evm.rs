@@ -43,3 +43,6 @@ mod user;
 
 #[path = "evm/user_commands.rs"]
 mod user_commands;
+
+#[path = "evm/dry_run.rs"]
+mod dry_run;
