@@ -3,7 +3,7 @@
 const fs = require("fs");
 
 const contracts = ["Text", "Tokens", "MessageCodec", "MessageReader", "Clerk", "Executor", "Deposit", "Roles", "Vault", "Payer", "Outbox", "Inbox", "Distpos"];
-const examples = ["Echo", "Reverter", "Token", "ChargingToken", "NoReturnToken", "FalseToken"];
+const examples = ["Echo", "Reverter", "Token", "ChargingToken", "NoReturnToken", "FalseToken", "ResetToken"];
 const sources = [...contracts, ...examples.map((name) => `examples/${name}`)];
 const artefacts = {
   "Distpos.sol": "Distpos",

@@ -5,16 +5,44 @@ use distpos_proto::amount::Amount;
 /// A whole number of the smallest unit, or on EVM a decimal number and `eth`, `gwei` or `wei`.
 pub(crate) fn parse(text: &str, evm: bool) -> Result<Amount, String> {
     let units: &[(&str, usize)] = if evm { &[("eth", 18), ("gwei", 9), ("wei", 0)] } else { &[] };
-    for (unit, places) in units {
-        if let Some(number) = text.strip_suffix(unit) {
-            return scaled(number.trim_end(), *places).ok_or_else(|| {
-                format!("amount is {text:?}, expected up to {places} decimal places")
-            });
-        }
+    if let Some(amount) = in_units(text, units) {
+        return amount;
     }
     text.parse().map_err(|_| match evm {
         true => format!("amount is {text:?}, expected whole wei, or such as 1.5eth or 20gwei"),
         false => format!("amount is {text:?}, expected a whole number of the smallest unit"),
+    })
+}
+
+/// A sum of a token: a whole number of its smallest unit, or a decimal number and `token` where the
+/// token says how many places that has.
+pub(crate) fn parse_token(text: &str, decimals: Option<u8>) -> Result<Amount, String> {
+    let units: &[(&str, usize)] = match decimals {
+        Some(places) => &[("token", usize::from(places))],
+        None if text.ends_with("token") => {
+            return Err("the token does not say its decimal places: give a whole number".into());
+        }
+        None => &[],
+    };
+    in_units(text, units).unwrap_or_else(|| {
+        text.parse().map_err(|_| {
+            format!(
+                "amount is {text:?}, expected a whole number of the token's smallest unit, or such \
+                 as 1.5token"
+            )
+        })
+    })
+}
+
+/// A sum that ends with one of the units; none if it ends with none.
+fn in_units(text: &str, units: &[(&str, usize)]) -> Option<Result<Amount, String>> {
+    units.iter().find_map(|(unit, places)| {
+        let number = text.strip_suffix(unit)?;
+        Some(
+            scaled(number.trim_end(), *places).ok_or_else(|| {
+                format!("amount is {text:?}, expected up to {places} decimal places")
+            }),
+        )
     })
 }
 
@@ -35,6 +63,19 @@ fn scaled(number: &str, places: usize) -> Option<Amount> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tokens_places_are_its_own() {
+        let six = |text: &str| parse_token(text, Some(6)).map(|amount| amount.to_string());
+        assert_eq!(six("1.5token").unwrap(), "1500000");
+        assert_eq!(six("7").unwrap(), "7");
+        assert_eq!(parse_token("3token", Some(0)).unwrap().to_string(), "3");
+        for wrong in ["1.5", "1.0000001token", "1eth", "token", "-1token"] {
+            assert!(six(wrong).is_err(), "{wrong}");
+        }
+        assert!(parse_token("1token", None).unwrap_err().contains("does not say"));
+        assert_eq!(parse_token("1", None).unwrap().to_string(), "1");
+    }
 
     #[test]
     fn units_scale_exactly() {

@@ -294,6 +294,13 @@ pub trait LocalChain: Send + Sync {
     /// What would become of this message if it were delivered now; changes nothing.
     async fn simulate(&self, message: &Message) -> Result<Simulation, ChainError>;
 
+    /// What the recipient's call would use of gas, in this chain's unit and with a margin; 0 where the
+    /// recipient is never called. None where the chain cannot tell, or the call reverts.
+    async fn estimate(&self, message: &Message) -> Result<Option<u64>, ChainError> {
+        let _ = message;
+        Ok(None)
+    }
+
     /// Hands a transaction to the chain. Returning is no promise that it is final: [`Self::watch`]
     /// tells that.
     async fn submit(&self, submission: Submission) -> Result<Submitted, ChainError>;

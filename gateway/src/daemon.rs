@@ -166,8 +166,9 @@ impl Daemon {
         self.tasks.spawn(async move { spool_failed(&gateway.spool, &stopped).await });
         let status = Arc::new(status::FromSpool::new(self.gateway.clone(), self.ledger.clone()));
         let (chain, stopped) = (self.gateway.chain.clone(), stop.receiver());
+        let dry_runs = self.gateway.clone();
         self.tasks.spawn(async move {
-            let served = submit::serve(submission, chain, status, token, stopped).await;
+            let served = submit::serve(submission, chain, status, dry_runs, token, stopped).await;
             served.context("submission listener")
         });
     }

@@ -36,6 +36,8 @@ pub mod deliver;
 
 pub mod receipt;
 
+pub mod simulate;
+
 pub mod resume;
 
 /// Runs until asked to stop.

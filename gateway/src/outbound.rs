@@ -37,6 +37,8 @@ pub mod settle;
 
 pub mod sibling;
 
+pub mod simulate;
+
 /// Runs until asked to stop: one task watches the chain, one works on what is due.
 pub async fn run(gateway: Arc<Gateway>, stop: Stop) {
     tokio::join!(

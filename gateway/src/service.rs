@@ -20,7 +20,10 @@ use tokio::sync::Semaphore;
 use crate::{
     event::Event,
     gateway::Gateway,
-    inbound::{accept, receipt},
+    inbound::{
+        accept, receipt,
+        simulate::{self, Simulations},
+    },
     outbound::{prove, settle},
     peer::{Caller, PeerService},
 };
@@ -36,13 +39,15 @@ const STRANGERS_MAX: usize = 16;
 pub struct Service {
     gateway: Arc<Gateway>,
     strangers: Semaphore,
+    simulations: Simulations,
 }
 
 impl Service {
     /// Answers for this gateway.
     #[must_use]
     pub fn new(gateway: Arc<Gateway>) -> Self {
-        Self { gateway, strangers: Semaphore::new(STRANGERS_MAX) }
+        let strangers = Semaphore::new(STRANGERS_MAX);
+        Self { gateway, strangers, simulations: Simulations::default() }
     }
 }
 
@@ -105,6 +110,9 @@ impl Service {
                 Response::Receipts(settle::receipts(gateway, receipts).await)
             }
             Request::Status(ids) => self.status(caller.source, &ids),
+            Request::Simulations(message) => {
+                simulate::simulate(gateway, &self.simulations, caller.source, &message).await
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 //! | `GET /v1/chain` | which chain this is, and its final head |
 //! | `GET /v1/accounts/{local}` | balance and next nonce of an account |
 //! | `POST /v1/transactions` | takes a user's signed native transaction (the raw bytes) |
+//! | `POST /v1/simulations` | what would become of a message ([`SimulationAsked`]); sends nothing |
 //! | `GET /v1/messages/{id}` | how a message stands |
 //! | `GET /v1/messages?transaction={hex}` | the messages that left with a transaction |
 //!
@@ -13,6 +14,7 @@
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use distpos_proto::{
     code::{Code, Reply},
     message::MessageId,
@@ -25,7 +27,11 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{chain::LocalChain, config::Token};
+use crate::{
+    chain::LocalChain,
+    config::Token,
+    outbound::simulate::{Asked, Forecast},
+};
 
 mod answer;
 mod calls;
@@ -34,8 +40,8 @@ mod tests;
 mod view;
 
 pub use view::{
-    AccountView, ChainView, Direction, ErrorBody, ErrorView, HeadView, MessageView, MessagesView,
-    Outcome, RefusedView, StepView, SubmittedView,
+    AccountView, ChainView, Direction, ErrorBody, ErrorView, Fails, HeadView, MessageView,
+    MessagesView, Outcome, RefusedView, SimulationAsked, SimulationView, StepView, SubmittedView,
 };
 
 /// Most connections at once; a further one waits in the operating system's queue.
@@ -59,10 +65,21 @@ pub trait MessageStatus: Send + Sync {
     fn by_transaction(&self, transaction: &[u8]) -> Vec<MessageId>;
 }
 
+/// Asks the destination what it would do; the daemon's gateway does.
+#[async_trait]
+pub trait DryRuns: Send + Sync {
+    /// What would become of a message that is not sent yet.
+    ///
+    /// # Errors
+    /// The reply says what is wrong with the question itself.
+    async fn dry_run(&self, asked: Asked) -> Result<Forecast, Reply>;
+}
+
 /// What every request is answered with.
 struct Service {
     chain: Arc<dyn LocalChain>,
     status: Arc<dyn MessageStatus>,
+    dry_runs: Arc<dyn DryRuns>,
     token: Option<Token>,
 }
 
@@ -74,6 +91,7 @@ pub async fn serve(
     listener: TcpListener,
     chain: Arc<dyn LocalChain>,
     status: Arc<dyn MessageStatus>,
+    dry_runs: Arc<dyn DryRuns>,
     token: Option<Token>,
     mut shutdown: watch::Receiver<bool>,
 ) -> io::Result<()> {
@@ -81,7 +99,7 @@ pub async fn serve(
         let what = "submission listener off loopback needs a token";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
     }
-    let service = Arc::new(Service { chain, status, token });
+    let service = Arc::new(Service { chain, status, dry_runs, token });
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {

@@ -37,3 +37,12 @@ mod gas;
 
 #[path = "evm/sending.rs"]
 mod sending;
+
+#[path = "evm/user.rs"]
+mod user;
+
+#[path = "evm/user_commands.rs"]
+mod user_commands;
+
+#[path = "evm/dry_run.rs"]
+mod dry_run;

@@ -77,7 +77,7 @@ fn a_keystores_password_is_asked_for_on_a_terminal_and_not_shown() {
     assert!(err(&nobody).contains("name its password file with --password"), "{nobody:?}");
 
     // Typed with a mistake that is taken back.
-    let right = at_a_terminal(home.path(), &format!("käseü\u{7f} & wine\r"));
+    let right = at_a_terminal(home.path(), "käseü\u{7f} & wine\r");
     assert_eq!(right.0, Some(75), "the node is not there: {right:?}");
     assert!(right.1.starts_with("Password of evm.json: "), "{right:?}");
     assert!(!right.1.contains("wine"), "{right:?}");

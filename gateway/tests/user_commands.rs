@@ -17,10 +17,16 @@ use distpos_gateway::{
     },
     clock,
     config::Token,
-    submit::{Direction, MessageStatus, MessageView, Outcome, StepView, serve},
+    outbound::simulate::{Asked, Forecast},
+    submit::{Direction, DryRuns, MessageStatus, MessageView, Outcome, StepView, serve},
 };
 use distpos_proto::{
-    address::Local, amount::Amount, key::SecretKey, message::MessageId, time::UnixSeconds,
+    address::Local,
+    amount::Amount,
+    code::{Code, Reply},
+    key::SecretKey,
+    message::MessageId,
+    time::UnixSeconds,
 };
 use serde_json::Value;
 use tokio::{net::TcpListener, sync::watch};
@@ -61,6 +67,23 @@ impl MessageStatus for Status {
     }
 }
 
+/// The destination: Bob is known there, and costs 48,000 gas to call; others are not.
+struct Far;
+
+#[async_trait::async_trait]
+impl DryRuns for Far {
+    async fn dry_run(&self, asked: Asked) -> Result<Forecast, Reply> {
+        let gateway = Some("gw.b1c2.example:7333".to_owned());
+        let (reply, gas) = match asked.to.local().as_str() {
+            "bob" if asked.gas == 1 => (Reply::new(Code::CALL_REVERTS, "call reverts"), None),
+            "bob" => (Reply::new(Code::DELIVERED, "would be delivered"), Some(48_000)),
+            "later" => (Reply::new(Code::SUSPENDED, "vault is short").retry_after(60), None),
+            _ => (Reply::new(Code::UNKNOWN_RECIPIENT, "no such account"), None),
+        };
+        Ok(Forecast { gateway, reply, gas })
+    }
+}
+
 struct World {
     home: tempfile::TempDir,
     at: SocketAddr,
@@ -90,7 +113,7 @@ async fn world(outcome: Option<Outcome>, token: Option<&str>) -> World {
     let (stop, stopped) = watch::channel(false);
     let chain: Arc<dyn LocalChain> = Arc::clone(&ledger) as _;
     let token = token.map(|token| Token::new(token).unwrap());
-    tokio::spawn(serve(listener, chain, Arc::new(status), token, stopped));
+    tokio::spawn(serve(listener, chain, Arc::new(status), Arc::new(Far), token, stopped));
     World { home, at, ledger, ann, _stop: stop }
 }
 
@@ -197,6 +220,91 @@ async fn zero_x_is_a_transfer_at_home_to_an_account_that_is_open() {
     assert_eq!(out(&account), format!("{bob} balance 5 nonce 1\n"));
     let with_data = world.send(&[&to, "--amount", "5", "--data", "ab", "--key", "ann.key"]).await;
     assert_eq!(with_data.status.code(), Some(64));
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_both_chains_and_sends_nothing() {
+    let world = world(None, None).await;
+    let order = [BOB, "--amount", "30", "--data", "(string) hello", "--key", "ann.key"];
+    let dry = world.send(&[&order[..], &["--dry-run"]].concat()).await;
+    assert_eq!(dry.status.code(), Some(0), "{dry:?}");
+    assert_eq!(
+        out(&dry),
+        "dry run: nothing was sent\n\
+         own chain    would take it, without a fee\n\
+         route        gw.b1c2.example:7333\n\
+         destination  2.0.0 would be delivered\n\
+         call         none asked for (--gas 0); it would need about 48000 gas\n"
+    );
+    let json = world.send(&[&order[..], &["--dry-run", "--gas", "auto", "--json"]].concat()).await;
+    let json: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!((&json["gas"], &json["own"]["accepted"]), (&48_000.into(), &true.into()), "{json}");
+    assert_eq!(json["destination"]["code"], "2.0.0");
+
+    // Whichever side says no decides: never, or not now.
+    let cases: [(&[&str], i32, &str); 4] = [
+        (&["b1c2xcarl", "--amount", "30"], 69, "destination  5.1.1 no such account\n"),
+        (&["b1c2xlater", "--amount", "30"], 75, "destination  4.2.1 vault is short\n"),
+        (&[BOB, "--amount", "1001"], 69, "own chain    would refuse it: balance is 1000, less"),
+        (&[BOB, "--data", "0x01", "--gas", "1"], 69, "call         no estimate, is given 1 gas\n"),
+    ];
+    for (arguments, code, text) in cases {
+        let dry = world.send(&[arguments, &["--key", "ann.key", "--dry-run"]].concat()).await;
+        assert_eq!(dry.status.code(), Some(code), "{arguments:?} {dry:?}");
+        assert!(out(&dry).contains(text), "{arguments:?} {dry:?}");
+    }
+    let wait = world.send(&[&order[..], &["--dry-run", "--wait"]].concat()).await;
+    assert_eq!(wait.status.code(), Some(64), "there is nothing to wait for: {wait:?}");
+    assert_eq!(world.held(&world.ann), Some(1000));
+}
+
+#[tokio::test]
+async fn gas_is_what_the_destination_estimates_or_the_order_stays_at_home() {
+    let world = world(None, None).await;
+    let auto = ["--data", "0xab", "--gas", "auto", "--key", "ann.key"];
+    let unknown = world.send(&[&["b1c2xcarl"], &auto[..]].concat()).await;
+    assert_eq!(unknown.status.code(), Some(69), "{unknown:?}");
+    let why = "--gas auto: no estimate for the call: 5.1.1 no such account";
+    assert!(err(&unknown).contains(why), "{unknown:?}");
+    assert_eq!(world.ledger.head().await.unwrap().height.0, 0, "no block was made for it");
+    let sent = world.send(&[&[BOB], &auto[..]].concat()).await;
+    assert_eq!(sent.status.code(), Some(0), "{sent:?}");
+    let watched = world.ledger.watch(None).await.unwrap();
+    assert_eq!(watched.blocks[0].outgoing[0].fields().gas, 48_000);
+    let wrong = world.send(&[BOB, "--gas", "much", "--key", "ann.key"]).await;
+    assert_eq!(wrong.status.code(), Some(64));
+}
+
+#[tokio::test]
+async fn data_is_hex_a_call_or_a_file() {
+    let world = world(None, None).await;
+    std::fs::write(world.home.path().join("note"), b"a note\n").unwrap();
+    let long = std::fs::File::create(world.home.path().join("long")).unwrap();
+    long.set_len(1 << 40).unwrap();
+    for data in ["0xAB", "greet(uint8) 5", "@note"] {
+        let sent = world.send(&[BOB, "--data", data, "--key", "ann.key"]).await;
+        assert_eq!(sent.status.code(), Some(0), "{sent:?}");
+    }
+    let watched = world.ledger.watch(None).await.unwrap();
+    let sent: Vec<Vec<u8>> = watched
+        .blocks
+        .iter()
+        .flat_map(|block| block.outgoing.iter().map(|message| message.fields().data.clone()))
+        .collect();
+    let five = [&[0; 31][..], &[5]].concat();
+    assert_eq!(sent[0], [0xab]);
+    assert_eq!((sent[1].len(), &sent[1][4..]), (36, &five[..]));
+    assert_eq!(sent[2], b"a note\n");
+    for (wrong, text) in [
+        ("@nothing", "nothing: No such file"),
+        ("@long", "found 65537 bytes, expected at most 65536"),
+        ("greet(uint8) 256", "argument 1 (uint8): found \"256\", expected a whole number"),
+        ("xyz", "expected pairs of hex digits, a call such as"),
+    ] {
+        let refused = world.send(&[BOB, "--data", wrong, "--key", "ann.key"]).await;
+        assert_eq!(refused.status.code(), Some(64), "{wrong} {refused:?}");
+        assert!(err(&refused).contains(text), "{wrong} {refused:?}");
+    }
 }
 
 #[tokio::test]

@@ -75,22 +75,35 @@ pub enum Decision {
     Refused(Refused),
 }
 
-/// Puts a proven message through every check, in this order:
-/// `destination`, `expiry`, `genesis`, `asset`, `value`. Each refusal has its own code.
+/// Puts a proven message through every check ([`failing`]). Each refusal has its own code.
 pub fn admit(proven: Proven, own: Own, limits: &Limits, book: &Book, now: UnixSeconds) -> Decision {
-    let message = proven.message();
-    let failed = destination(message, own)
-        .or_else(|| expiry(message, now))
-        .or_else(|| genesis(message, own))
-        .or_else(|| asset(message, limits))
-        .or_else(|| value(message, limits, book));
-    match failed {
+    match failing(proven.message(), own, limits, book, now) {
         None => Decision::Admitted(Admitted::by_policy(proven)),
         Some(reply) => match proven.refuse(reply) {
             Ok(refused) => Decision::Refused(refused),
             Err(_) => unreachable!("every code below is of class 5 and may void"),
         },
     }
+}
+
+/// The first check that a message fails, in this order:
+/// `destination`, `expiry`, `genesis`, `asset`, `value`; none if it passes them all.
+///
+/// A judgement and no more: whoever only asks what would become of a message gets nothing that could
+/// be delivered or voided. That takes a [`Proven`].
+#[must_use]
+pub fn failing(
+    message: &Message,
+    own: Own,
+    limits: &Limits,
+    book: &Book,
+    now: UnixSeconds,
+) -> Option<Reply> {
+    destination(message, own)
+        .or_else(|| expiry(message, now))
+        .or_else(|| genesis(message, own))
+        .or_else(|| asset(message, limits))
+        .or_else(|| value(message, limits, book))
 }
 
 fn destination(message: &Message, own: Own) -> Option<Reply> {

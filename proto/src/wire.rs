@@ -10,7 +10,7 @@ use crate::{
     envelope::Envelope,
     header::SignedHeader,
     light::Evidence,
-    message::MessageId,
+    message::{Message, MessageId},
     receipt::{SignedReceipt, Status},
     time::UnixSeconds,
 };
@@ -105,6 +105,8 @@ pub enum Request<B = Batch> {
     Receipts(Vec<SignedReceipt>),
     /// `POST /distpos/1/status`.
     Status(Vec<MessageId>),
+    /// `POST /distpos/1/simulations`: what would become of this message. It was never sent.
+    Simulations(Message),
 }
 
 /// The answer to a call, of the same kind; or a refusal of the whole call.
@@ -122,6 +124,8 @@ pub enum Response {
     Receipts(Vec<Reply>),
     /// To [`Request::Status`]: one each, in the order of the ids.
     Status(Vec<StatusAnswer>),
+    /// To [`Request::Simulations`].
+    Simulations(Simulated),
     /// The call as a whole was not done.
     Refused(Reply),
 }
@@ -163,6 +167,17 @@ pub struct Proofs {
     pub blocks: Vec<Evidence>,
     /// For every other id: `4.7.5` for what is not final or not known here.
     pub absent: Vec<(MessageId, Reply)>,
+}
+
+/// What would become of a message now. It binds nobody: by the time a message comes, the chain has
+/// moved on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Simulated {
+    /// `2.0.0`: it would be delivered; anything else is the check that fails.
+    pub reply: Reply,
+    /// What the recipient's call would use, in the destination's unit, with a margin; 0 where the
+    /// recipient is never called. None where the chain cannot tell, or the call reverts.
+    pub gas: Option<u64>,
 }
 
 /// How a message stands: its receipt if it has ended, else a signed status.

@@ -12,7 +12,7 @@ use distpos_proto::{
     time::UnixSeconds,
     wire::{
         BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, BODY_BYTES_MAX, Batch, HEADERS_MAX, IDS_MAX,
-        IncomingBatch, Request, RequestKind, Response, WireError, batches, requests,
+        IncomingBatch, Request, RequestKind, Response, Simulated, WireError, batches, requests,
     },
 };
 
@@ -105,6 +105,38 @@ fn a_batch_out_of_order_or_empty_is_refused_whole() {
     let index = cbor("batch index", "an unsigned number below 2^32");
     assert_eq!(received(&raw_body(&[(1 << 32, bytes)])), Err(index));
     assert!(received(&raw_body(&[(u64::from(u32::MAX), bytes)])).is_ok());
+}
+
+#[test]
+fn a_simulation_holds_one_message_that_is_well_formed_and_no_more() {
+    let path = "/distpos/1/simulations";
+    let read = |body: &[u8]| Request::from_parts(path, body);
+    let message = envelope(0, 10).message;
+    let body = Request::Simulations(message.clone()).body();
+    assert_eq!(read(&body), Ok(Request::Simulations(message.clone())));
+    let of = |bytes: &[u8]| {
+        let mut out = Writer::default();
+        out.map(1).uint(0).bytes(bytes);
+        out.finish()
+    };
+    let cut = &message.bytes()[..message.bytes().len() - 1];
+    assert_eq!(read(&of(cut)).unwrap_err().reply().code, Code::MALFORMED);
+    let (found, max) = (Message::BYTES_MAX + 1, Message::BYTES_MAX);
+    let long = Err(WireError::TooBig { what: "message bytes", found, max });
+    assert_eq!(read(&of(&vec![0; found])), long);
+    let mut two = Writer::default();
+    two.map(1).uint(0).array(2).bytes(message.bytes()).bytes(message.bytes());
+    assert_eq!(read(&two.finish()).unwrap_err().reply().code, Code::MALFORMED);
+    let mut none = Writer::default();
+    none.map(0);
+    assert_eq!(read(&none.finish()), Err(cbor("simulations", "its key")));
+    // What later versions add to the answer is passed over.
+    let mut grown = Writer::default();
+    grown.map(3).uint(0).map(2).uint(0).text("2.0.0").uint(1).text("ok");
+    grown.uint(1).uint(5).uint(9).text("new");
+    let reply = Reply::new(Code::DELIVERED, "ok");
+    let expected = Response::Simulations(Simulated { reply, gas: Some(5) });
+    assert_eq!(Response::from_body(RequestKind::Simulations, &grown.finish()), Ok(expected));
 }
 
 #[test]

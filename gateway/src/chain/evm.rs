@@ -35,6 +35,7 @@ mod answer;
 mod approvals;
 pub mod calldata;
 mod deploy;
+mod estimate;
 mod fees;
 mod inspect;
 pub mod keystore;
@@ -47,6 +48,7 @@ mod simulate;
 mod status;
 mod store;
 mod submit;
+pub mod user;
 mod wallet;
 mod watch;
 
@@ -298,6 +300,10 @@ impl LocalChain for Evm {
 
     async fn simulate(&self, message: &Message) -> Result<Simulation, ChainError> {
         self.simulate_delivery(message).await
+    }
+
+    async fn estimate(&self, message: &Message) -> Result<Option<u64>, ChainError> {
+        self.estimate_call(message).await
     }
 
     async fn submit(&self, submission: Submission) -> Result<Submitted, ChainError> {

@@ -6,7 +6,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use distpos_proto::{
     address::{Address, AddressInput},
-    message::{Message, MessageId, OnFail},
+    amount::Amount,
+    message::{Asset, Message, MessageId, OnFail},
     time::UnixSeconds,
 };
 use serde_json::json;
@@ -15,14 +16,21 @@ use super::{Exit, Failure, say, say_json};
 use crate::{clock, config::text::parse_duration, submit::ChainView};
 use client::Client;
 use data::{Data, data};
+use own::Purse;
 
+mod account;
 mod address;
+mod claim;
 mod client;
 mod data;
+mod deposit;
+mod dry_run;
 mod evm;
 mod follow;
 mod keys;
 mod ledger;
+mod node;
+mod own;
 
 /// Send value and data to an address on another chain: e2e4x63ea7F78….
 #[derive(Parser)]
@@ -54,8 +62,13 @@ enum Command {
     Keygen(keys::Arguments),
     /// Open the key's account on the embedded ledger, so that it can be paid.
     Open(ledger::OpenArguments),
-    /// Show the key's account: address, balance, nonce.
-    Account(ledger::AccountArguments),
+    /// Show an account: balance and nonce; with `--rpc` also tokens, and refunds that wait.
+    Account(account::Arguments),
+    /// Addresses on the own EVM chain that any wallet can pay, each for one recipient elsewhere.
+    #[command(subcommand)]
+    Deposit(deposit::Command),
+    /// Take a refund that could not be paid out when it came.
+    Claim(claim::Arguments),
 }
 
 /// Where the gateway is.
@@ -92,12 +105,14 @@ struct SendArguments {
     /// The file with the keystore's password.
     #[arg(long, value_name = "FILE")]
     password: Option<PathBuf>,
-    /// The JSON-RPC address of a node of the own EVM chain.
-    #[arg(long, value_name = "URL")]
-    rpc: Option<String>,
-    /// The outbox contract of the own EVM chain; the gateway's unless said otherwise.
-    #[arg(long, value_name = "0x…", value_parser = super::gateway::account)]
-    outbox: Option<alloy_primitives::Address>,
+    /// Send this ERC-20 token in place of the own coin.
+    #[arg(long = "erc20", id = "erc20", value_name = "0x…", value_parser = super::gateway::account)]
+    token: Option<alloy_primitives::Address>,
+    #[command(flatten)]
+    node: node::NodeArguments,
+    /// Send nothing: show what the own chain and the destination would do.
+    #[arg(long, conflicts_with = "wait")]
+    dry_run: bool,
     /// Follow the message to its end, and print each step.
     #[arg(long)]
     wait: bool,
@@ -110,22 +125,40 @@ struct SendArguments {
 
 #[derive(Args)]
 struct OrderArguments {
-    /// How much: a whole number of the smallest unit; on EVM also 1.5eth, 20gwei.
+    /// How much: a whole number of the smallest unit; on EVM also 1.5eth, 20gwei, and with --erc20
+    /// 1.5token.
     #[arg(long, default_value = "0")]
     amount: String,
     /// Call data or a note: hex, a call such as 'greet(string,uint256) "hello world" 5', or a file
     /// with the bytes.
     #[arg(long, value_name = "0x…|CALL|@FILE", default_value = "", value_parser = data)]
     data: Data,
-    /// Gas for the recipient's call, in the destination's unit; 0: no call.
-    #[arg(long, default_value_t = 0)]
-    gas: u64,
+    /// Gas for the recipient's call, in the destination's unit; 0: no call; auto: what a gateway
+    /// there estimates.
+    #[arg(long, value_name = "N|auto", default_value = "0", value_parser = gas)]
+    gas: Gas,
     /// What happens to the value when the call fails.
     #[arg(long, value_enum, default_value_t = Fail::Return)]
     on_fail: Fail,
     /// Not delivered after this time from now, at most 5d.
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = lifetime)]
     expires: Duration,
+}
+
+/// Gas for the recipient's call.
+#[derive(Clone, Copy)]
+enum Gas {
+    /// That much.
+    Of(u64),
+    /// As much as a gateway of the destination estimates.
+    Auto,
+}
+
+fn gas(text: &str) -> Result<Gas, String> {
+    match text {
+        "auto" => Ok(Gas::Auto),
+        number => number.parse().map(Gas::Of).map_err(|_| "expected a number or auto".into()),
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -155,7 +188,9 @@ struct StatusArguments {
 /// What is to be sent, checked as far as one can without the chain.
 struct Order {
     to: Address,
-    amount: distpos_proto::amount::Amount,
+    amount: Amount,
+    /// What the amount counts; none: what the gateway says the own coin is counted in.
+    asset: Option<Asset>,
     data: Vec<u8>,
     gas: u64,
     on_fail: OnFail,
@@ -176,7 +211,9 @@ pub(super) fn execute(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Address(arguments)) => address::execute(&arguments),
         Some(Command::Keygen(arguments)) => keys::execute(&arguments),
         Some(Command::Open(arguments)) => super::block_on(ledger::open(&arguments)),
-        Some(Command::Account(arguments)) => super::block_on(ledger::account(&arguments)),
+        Some(Command::Account(arguments)) => super::block_on(account::execute(&arguments)),
+        Some(Command::Deposit(command)) => super::block_on(deposit::execute(&command)),
+        Some(Command::Claim(arguments)) => super::block_on(claim::execute(&arguments)),
         None => super::block_on(send(arguments.send)),
     }
 }
@@ -190,15 +227,17 @@ impl SendArguments {
 async fn send(arguments: SendArguments) -> Result<Exit, Failure> {
     let client = arguments.at.client()?;
     let chain = client.chain().await?;
-    let order = order(&arguments, &chain)?;
-    let sent = match chain.family.as_str() {
-        "ledger" => ledger::send(&client, &chain, &arguments, order).await?,
-        "evm" => evm::send(&chain, &arguments, order).await?,
-        other => {
-            return Err(Failure::of(Exit::Unavailable, format_args!("chain of family {other}")));
-        }
-    };
+    let mut order = order(&arguments, &chain)?;
+    let purse = Purse::open(&client, &chain, &arguments).await?;
+    order.amount = purse.amount(&arguments.order.amount)?;
+    order.asset = purse.asset(&order).await?;
+    dry_run::settle_gas(&client, purse.from(), &mut order, arguments.order.gas).await?;
     let json = arguments.at.json;
+    if arguments.dry_run {
+        let forecast = dry_run::run(&client, &purse, &order).await?;
+        return dry_run::tell(&forecast, purse.from(), &order, json);
+    }
+    let sent = purse.send(order).await?;
     match (sent.id, arguments.wait) {
         (Some(id), true) => {
             if !json {
@@ -227,14 +266,20 @@ fn order(arguments: &SendArguments, chain: &ChainView) -> Result<Order, Failure>
         .chain
         .parse()
         .map_err(|error| Failure::temporary(format_args!("gateway's answer: {error}")))?;
-    let OrderArguments { amount, data, gas, on_fail, expires } = &arguments.order;
+    let OrderArguments { amount, data, on_fail, expires, .. } = &arguments.order;
     let to = arguments.to.clone().ok_or_else(|| Failure::usage("expected a recipient"))?;
-    let evm = chain.family == "evm";
+    // A token says how it is counted, and only its chain knows it.
+    let amount = match arguments.token {
+        Some(_) => Amount::ZERO,
+        None => crate::amount::parse(amount, chain.family == "evm").map_err(Failure::usage)?,
+    };
     Ok(Order {
         to: to.on(own),
-        amount: super::amount::parse(amount, evm).map_err(Failure::usage)?,
+        amount,
+        asset: None,
         data: data.bytes().to_vec(),
-        gas: *gas,
+        // `settle_gas` fills it in.
+        gas: 0,
         on_fail: match on_fail {
             Fail::Return => OnFail::Return,
             Fail::Keep => OnFail::Keep,

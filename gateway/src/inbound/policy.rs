@@ -117,7 +117,7 @@ pub async fn decide(
 
 /// The time by which messages expire: that of the chain's final head, so that a gateway's wrong clock
 /// voids nothing. The ledger makes no empty blocks: its time is the gateway's.
-async fn chain_time(gateway: &Gateway) -> Result<UnixSeconds, PutOff> {
+pub(super) async fn chain_time(gateway: &Gateway) -> Result<UnixSeconds, PutOff> {
     if gateway.facts().family != Family::Evm {
         return Ok(gateway.now_seconds());
     }

@@ -1,19 +1,26 @@
 //! The calls of the submission listener.
 
+use bytes::Bytes;
 use distpos_proto::{
     address::Local,
+    amount::Amount,
     code::{Code, Reply},
-    message::MessageId,
+    message::{Asset, MessageId, OnFail},
+    time::UnixSeconds,
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
 
 use super::{
-    AccountView, BODY_BYTES_MAX, ChainView, HeadView, MessagesView, RefusedView, Service,
-    SubmittedView,
+    AccountView, BODY_BYTES_MAX, ChainView, Fails, HeadView, MessagesView, RefusedView, Service,
+    SimulationAsked, SimulationView, SubmittedView,
     answer::{self, Body},
 };
-use crate::chain::{ChainError, Submission, Submitted};
+use crate::{
+    chain::{ChainError, Submission, Submitted},
+    config::text::parse_hex,
+    outbound::simulate::Asked,
+};
 
 type Answer = Result<Response<Body>, Refusal>;
 
@@ -73,6 +80,9 @@ async fn routed(service: &Service, request: Request<Incoming>) -> Answer {
         (false, "/v1/transactions") if request.method() == Method::POST => {
             transaction(service, request.into_body()).await
         }
+        (false, "/v1/simulations") if request.method() == Method::POST => {
+            simulation(service, request.into_body()).await
+        }
         (true, path) => {
             if let Some(local) = path.strip_prefix("/v1/accounts/") {
                 account(service, local).await
@@ -114,16 +124,57 @@ async fn account(service: &Service, text: &str) -> Answer {
     }))
 }
 
-async fn transaction(service: &Service, body: Incoming) -> Answer {
-    let bytes = match Limited::new(body, BODY_BYTES_MAX).collect().await {
-        Ok(collected) => collected.to_bytes(),
+async fn whole(body: Incoming) -> Result<Bytes, Refusal> {
+    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {
-            let text = format!("transaction is longer than {BODY_BYTES_MAX} bytes");
+            let text = format!("body is longer than {BODY_BYTES_MAX} bytes");
             let reply = Reply::new(Code::TOO_BIG, text);
-            return Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, reply));
+            Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, reply))
         }
-        Err(error) => return Err(malformed(Code::MALFORMED, format!("body: {error}"))),
-    };
+        Err(error) => Err(malformed(Code::MALFORMED, format!("body: {error}"))),
+    }
+}
+
+async fn simulation(service: &Service, body: Incoming) -> Answer {
+    let body = whole(body).await?;
+    let asked: SimulationAsked = serde_json::from_slice(&body)
+        .map_err(|error| malformed(Code::MALFORMED, format!("body: {error}")))?;
+    let asked = asked_of(asked).map_err(|what| malformed(Code::MALFORMED, what))?;
+    let forecast = service.dry_runs.dry_run(asked).await;
+    let forecast = forecast.map_err(|reply| Refusal(StatusCode::UNPROCESSABLE_ENTITY, reply))?;
+    Ok(answer::object(&SimulationView {
+        gateway: forecast.gateway,
+        code: forecast.reply.code.to_string(),
+        text: forecast.reply.text().into(),
+        retry_after: forecast.reply.retry_after,
+        gas: forecast.gas,
+    }))
+}
+
+fn asked_of(asked: SimulationAsked) -> Result<Asked, String> {
+    let field = |name: &'static str| move |error: String| format!("{name}: {error}");
+    let to = asked.to.parse().map_err(|error| format!("to: {error}"))?;
+    let from = asked.from.parse().map_err(|error| format!("from: {error}"))?;
+    let amount = asked.amount.as_deref().unwrap_or("0").parse::<Amount>();
+    let asset = asked.asset.as_deref().map(str::parse::<Asset>).transpose();
+    Ok(Asked {
+        from,
+        to,
+        amount: amount.map_err(|error| format!("amount: {error}"))?,
+        asset: asset.map_err(|error| format!("asset: {error}"))?,
+        data: parse_hex(&asked.data).map_err(field("data"))?,
+        gas: asked.gas,
+        on_fail: match asked.on_fail {
+            Fails::Return => OnFail::Return,
+            Fails::Keep => OnFail::Keep,
+        },
+        expires: asked.expires.map(UnixSeconds),
+    })
+}
+
+async fn transaction(service: &Service, body: Incoming) -> Answer {
+    let bytes = whole(body).await?;
     if bytes.is_empty() {
         return Err(malformed(Code::MALFORMED, "body is empty, expected a signed transaction"));
     }

@@ -91,6 +91,20 @@ impl MessageStatus for Status {
     }
 }
 
+/// Tells back what it was asked.
+struct Echo;
+
+#[async_trait]
+impl DryRuns for Echo {
+    async fn dry_run(&self, asked: Asked) -> Result<Forecast, Reply> {
+        if asked.to.chain().to_string() == "e2e4" {
+            return Err(Reply::new(Code::LOOP, "own chain"));
+        }
+        let reply = Reply::new(Code::DELIVERED, format!("{asked:?}"));
+        Ok(Forecast { gateway: Some("gw.example:7333".into()), reply, gas: Some(asked.gas) })
+    }
+}
+
 struct World {
     address: std::net::SocketAddr,
     chain: Arc<Chain>,
@@ -110,8 +124,14 @@ async fn world(token: Option<&str>) -> World {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
     let token = token.map(|text| Token::new(text).unwrap());
-    let served =
-        tokio::spawn(serve(listener, Arc::clone(&chain) as _, Arc::new(Status), token, stopped));
+    let served = tokio::spawn(serve(
+        listener,
+        Arc::clone(&chain) as _,
+        Arc::new(Status),
+        Arc::new(Echo),
+        token,
+        stopped,
+    ));
     World { address, chain, stop, served }
 }
 
@@ -139,8 +159,12 @@ impl World {
     }
 
     async fn post(&self, body: &[u8]) -> (u16, String) {
+        self.post_to("/v1/transactions", body).await
+    }
+
+    async fn post_to(&self, path: &str, body: &[u8]) -> (u16, String) {
         let head = format!(
-            "POST /v1/transactions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\
              Connection: close\r\n\r\n",
             body.len()
         );
@@ -196,6 +220,39 @@ async fn a_transaction_is_handed_on_as_it_came() {
 }
 
 #[tokio::test]
+async fn a_dry_run_is_read_strictly_and_answered_in_full() {
+    let world = world(None).await;
+    let ask = async |body: &str| world.post_to("/v1/simulations", body.as_bytes()).await;
+    let whole = r#"{"from":"ann","to":"b1c2xbob","amount":"70","asset":"e2e4/shell","data":"0xab01",
+        "gas":9,"on_fail":"keep","expires":77}"#;
+    let (status, body) = ask(whole).await;
+    assert_eq!(status, 200, "{body}");
+    let view: SimulationView = serde_json::from_str(&body).unwrap();
+    assert_eq!((view.code.as_str(), view.gas, view.retry_after), ("2.0.0", Some(9), None));
+    assert_eq!(view.gateway.as_deref(), Some("gw.example:7333"));
+    let (status, body) = ask(r#"{"from":"ann","to":"b1c2xbob"}"#).await;
+    assert_eq!((status, body.contains(r#""gas":0"#)), (200, true), "{body}");
+    let own = ask(r#"{"from":"ann","to":"e2e4xbob"}"#).await;
+    assert_eq!(own, (422, refused("5.4.6", "own chain")));
+    for (wrong, named) in [
+        ("", "body: "),
+        (r#"{"from":"ann"}"#, "missing field `to`"),
+        (r#"{"from":"ann","to":"bob"}"#, "to: "),
+        (r#"{"from":"a b","to":"b1c2xbob"}"#, "from: "),
+        (r#"{"from":"ann","to":"b1c2xbob","amount":"1.5"}"#, "amount: "),
+        (r#"{"from":"ann","to":"b1c2xbob","asset":"shell"}"#, "asset: "),
+        (r#"{"from":"ann","to":"b1c2xbob","data":"0x1"}"#, "data: "),
+        (r#"{"from":"ann","to":"b1c2xbob","on_fail":"burn"}"#, "unknown variant"),
+        (r#"{"from":"ann","to":"b1c2xbob","fee":1}"#, "unknown field"),
+    ] {
+        let (status, body) = ask(wrong).await;
+        assert_eq!((status, body.contains(named)), (400, true), "{wrong} {body}");
+    }
+    assert_eq!(world.get("/v1/simulations").await.0, 404);
+    assert!(world.chain.taken.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_body_over_the_limit_never_reaches_the_chain() {
     let world = world(None).await;
     let mut most = vec![b'x'; BODY_BYTES_MAX];
@@ -235,7 +292,9 @@ async fn a_token_is_asked_for_everywhere() {
 async fn without_a_token_only_loopback_is_served() {
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let World { chain, stop, .. } = world(None).await;
-    let error = serve(listener, chain, Arc::new(Status), None, stop.subscribe()).await.unwrap_err();
+    let error = serve(listener, chain, Arc::new(Status), Arc::new(Echo), None, stop.subscribe())
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 }
 

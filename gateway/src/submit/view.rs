@@ -117,6 +117,60 @@ pub struct StepView {
     pub at_ms: u64,
 }
 
+/// A message that a user would send.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SimulationAsked {
+    /// The local address that would send it.
+    pub from: String,
+    /// The whole address that it is for, `e2e4x63ea…`.
+    pub to: String,
+    /// How much, in the asset's smallest unit, decimal.
+    #[serde(default)]
+    pub amount: Option<String>,
+    /// What the amount counts, such as `e2e4/coin`; the own coin unless said otherwise.
+    #[serde(default)]
+    pub asset: Option<String>,
+    /// Call data or a note, in hex.
+    #[serde(default)]
+    pub data: String,
+    /// Gas for the recipient's call; 0: no call.
+    #[serde(default)]
+    pub gas: u64,
+    /// What happens to the value when the call fails.
+    #[serde(default)]
+    pub on_fail: Fails,
+    /// Not delivered after this, in Unix seconds; in 24 hours unless said otherwise.
+    #[serde(default)]
+    pub expires: Option<u64>,
+}
+
+/// What happens to the value when a call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fails {
+    /// It comes back.
+    #[default]
+    Return,
+    /// The recipient keeps it.
+    Keep,
+}
+
+/// What would become of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SimulationView {
+    /// The gateway of the destination that answered; none if none did.
+    pub gateway: Option<String>,
+    /// The reply code: `2.0.0` would be delivered; class 4 may pass later, class 5 would be refused.
+    pub code: String,
+    /// Why, in words.
+    pub text: String,
+    /// When to ask again, in seconds, if that is known.
+    pub retry_after: Option<u32>,
+    /// What the recipient's call would use of gas, with a margin; 0: it is not called.
+    pub gas: Option<u64>,
+}
+
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorView {

@@ -16,6 +16,9 @@ mod wrong_proofs;
 mod wrong_receipts;
 mod wrong_requests;
 
+// Before a message is sent.
+mod dry_run;
+
 // How messages end.
 mod expiry;
 mod routes;

@@ -64,6 +64,11 @@ impl LocalChain for Node {
         simulation
     }
 
+    async fn estimate(&self, message: &Message) -> Result<Option<u64>, ChainError> {
+        self.pause().await;
+        self.ledger.estimate(message).await
+    }
+
     async fn submit(&self, submission: Submission) -> Result<Submitted, ChainError> {
         self.pause().await;
         let submitted = self.ledger.submit(submission).await;

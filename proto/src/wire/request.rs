@@ -9,7 +9,7 @@ use super::{
 use crate::{
     cbor::{CborError, Reader, Writer},
     chain::{Family, Height},
-    message::MessageId,
+    message::{Message, MessageId},
     receipt::SignedReceipt,
 };
 
@@ -28,12 +28,21 @@ pub enum RequestKind {
     Receipts,
     /// [`Request::Status`].
     Status,
+    /// [`Request::Simulations`].
+    Simulations,
 }
 
 impl RequestKind {
     /// Every call.
-    pub const ALL: [Self; 6] =
-        [Self::Hello, Self::Messages, Self::Proofs, Self::Headers, Self::Receipts, Self::Status];
+    pub const ALL: [Self; 7] = [
+        Self::Hello,
+        Self::Messages,
+        Self::Proofs,
+        Self::Headers,
+        Self::Receipts,
+        Self::Status,
+        Self::Simulations,
+    ];
 
     /// The path of the HTTP request.
     #[must_use]
@@ -45,6 +54,7 @@ impl RequestKind {
             Self::Headers => "/distpos/1/headers",
             Self::Receipts => "/distpos/1/receipts",
             Self::Status => "/distpos/1/status",
+            Self::Simulations => "/distpos/1/simulations",
         }
     }
 
@@ -81,6 +91,7 @@ impl<B> Request<B> {
             Self::Headers { .. } => RequestKind::Headers,
             Self::Receipts(_) => RequestKind::Receipts,
             Self::Status(_) => RequestKind::Status,
+            Self::Simulations(_) => RequestKind::Simulations,
         }
     }
 
@@ -128,6 +139,9 @@ impl Request {
                 out.map(1).uint(0);
                 write_ids(ids, &mut out);
             }
+            Self::Simulations(message) => {
+                out.map(1).uint(0).bytes(message.bytes());
+            }
         }
         out.finish()
     }
@@ -154,6 +168,13 @@ impl Request<IncomingBatch> {
                 })
             })?),
             RequestKind::Status => Self::Status(only(&mut input, "status", read_ids)?),
+            RequestKind::Simulations => {
+                Self::Simulations(only(&mut input, "simulations", |input| {
+                    let bytes = input.bytes("simulations message", usize::MAX)?;
+                    within("message bytes", bytes.len(), Message::BYTES_MAX)?;
+                    Ok(Message::from_bytes(bytes)?)
+                })?)
+            }
         };
         input.end("request")?;
         Ok(request)

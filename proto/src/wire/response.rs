@@ -2,7 +2,7 @@
 
 use super::{
     BODY_BYTES_MAX, HEADERS_MAX, HELLO_LIST_MAX, Hello, IDS_MAX, Proofs, RECEIPTS_MAX,
-    REQUEST_MESSAGES_MAX, Request, RequestKind, Response, StatusAnswer, WireError,
+    REQUEST_MESSAGES_MAX, Request, RequestKind, Response, Simulated, StatusAnswer, WireError,
     error::within,
     evidence,
     fields::{
@@ -49,6 +49,7 @@ impl Response {
                     write_status(answer, &mut out);
                 }
             }
+            Self::Simulations(simulated) => write_simulated(simulated, &mut out),
             Self::Refused(reply) => {
                 out.map(1).uint(REFUSED_KEY);
                 write_reply(reply, &mut out);
@@ -81,6 +82,7 @@ impl Response {
             RequestKind::Status => Self::Status(only(&mut input, "status", |input| {
                 list(input, "status answers", IDS_MAX, read_status)
             })?),
+            RequestKind::Simulations => Self::Simulations(read_simulated(&mut input)?),
         };
         input.end("response")?;
         Ok(response)
@@ -94,7 +96,8 @@ impl Response {
             (Self::Refused(_), _)
             | (Self::Hello(_), Request::Hello)
             | (Self::Proofs(_), Request::Proofs { .. })
-            | (Self::Headers(_), Request::Headers { .. }) => true,
+            | (Self::Headers(_), Request::Headers { .. })
+            | (Self::Simulations(_), Request::Simulations(_)) => true,
             (Self::Messages(replies), Request::Messages(batches)) => {
                 replies.len() == batches.iter().map(|batch| batch.envelopes.len()).sum::<usize>()
             }
@@ -247,4 +250,26 @@ fn read_status(input: &mut Reader<'_>) -> Result<StatusAnswer, WireError> {
         }
         _ => Err(CborError { field: "status kind", expected: "0 or 1" }.into()),
     }
+}
+
+/// Writes `{0: reply, ? 1: gas}`.
+fn write_simulated(simulated: &Simulated, out: &mut Writer) {
+    out.map(1 + usize::from(simulated.gas.is_some())).uint(0);
+    write_reply(&simulated.reply, out);
+    if let Some(gas) = simulated.gas {
+        out.uint(1).uint(gas);
+    }
+}
+
+fn read_simulated(input: &mut Reader<'_>) -> Result<Simulated, WireError> {
+    let mut keys = Keys::of(input, "simulation")?;
+    let (mut reply, mut gas) = (None, None);
+    while let Some(key) = keys.next(input)? {
+        match key {
+            0 => reply = Some(read_reply(input)?),
+            1 => gas = Some(input.uint("simulation gas")?),
+            _ => input.skip("simulation")?,
+        }
+    }
+    Ok(Simulated { reply: required(reply, "simulation reply")?, gas })
 }

@@ -16,7 +16,7 @@ use distpos_proto::{
     time::UnixSeconds,
     wire::{
         BODY_BYTES_MAX, Batch, Head, Hello, Proofs, REQUEST_MESSAGES_MAX, Request, RequestKind,
-        Response, StatusAnswer,
+        Response, Simulated, StatusAnswer,
     },
 };
 use serde_json::{Value as Json, json};
@@ -52,6 +52,7 @@ pub(crate) fn requests() -> Vec<Request> {
         Request::Headers { from: Height(1000), to: Height(2000) },
         Request::Receipts(vec![signed_receipt()]),
         Request::Status(vec![message(7).id()]),
+        Request::Simulations(message(7)),
     ]
 }
 
@@ -129,6 +130,20 @@ pub(crate) fn responses() -> Vec<(RequestKind, Response)> {
             Response::Status(vec![StatusAnswer::Ended(signed_receipt()), StatusAnswer::Open(open)]),
         ),
         (
+            RequestKind::Simulations,
+            Response::Simulations(Simulated {
+                reply: Reply::new(Code::DELIVERED, "would be delivered"),
+                gas: Some(48_000),
+            }),
+        ),
+        (
+            RequestKind::Simulations,
+            Response::Simulations(Simulated {
+                reply: Reply::new(Code::CALL_REVERTS, "call reverts: paused"),
+                gas: None,
+            }),
+        ),
+        (
             RequestKind::Messages,
             Response::Refused(Reply::new(Code::SPOOL_FULL, "spool is full").retry_after(60)),
         ),
@@ -182,6 +197,7 @@ fn the_files_requests_and_responses_read_back() {
             Request::Headers { from, to } => Request::Headers { from, to },
             Request::Receipts(receipts) => Request::Receipts(receipts),
             Request::Status(ids) => Request::Status(ids),
+            Request::Simulations(message) => Request::Simulations(message),
         };
         assert_eq!(found, expected);
     }

@@ -65,7 +65,7 @@ impl Arg {
     }
 }
 
-fn on_fail(on_fail: OnFail) -> u64 {
+pub(super) fn on_fail(on_fail: OnFail) -> u64 {
     match on_fail {
         OnFail::Return => 0,
         OnFail::Keep => 1,

@@ -74,6 +74,11 @@ impl LocalChain for Ledger {
         Ok(judge(&self.store.snapshot()?, self.own(), message, time)?)
     }
 
+    /// Accounts are paid and never called.
+    async fn estimate(&self, _message: &Message) -> Result<Option<u64>, ChainError> {
+        Ok(Some(0))
+    }
+
     async fn submit(&self, submission: Submission) -> Result<Submitted, ChainError> {
         let work = match submission {
             Submission::User(bytes) => {

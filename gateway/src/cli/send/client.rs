@@ -15,7 +15,7 @@ use crate::{
     config::Token,
     submit::{
         AccountView, ChainView, ErrorView, MessageView, MessagesView, REQUEST_TIMEOUT,
-        SubmittedView,
+        SimulationAsked, SimulationView, SubmittedView,
     },
 };
 
@@ -72,6 +72,22 @@ impl Client {
     pub(super) async fn submit(&self, transaction: Vec<u8>) -> Result<SubmittedView, Failure> {
         let (status, body) = self.request(Method::POST, "/v1/transactions", transaction).await?;
         if status == StatusCode::OK { self.read(&body) } else { Err(self.refused(status, &body)) }
+    }
+
+    pub(super) async fn simulate(
+        &self,
+        asked: &SimulationAsked,
+    ) -> Result<SimulationView, Failure> {
+        let body = serde_json::to_vec(asked).map_err(|e| Failure::new(Exit::Internal, e))?;
+        let (status, body) = self.request(Method::POST, "/v1/simulations", body).await?;
+        match status {
+            StatusCode::OK => self.read(&body),
+            StatusCode::NOT_FOUND => Err(Failure::of(
+                Exit::Unavailable,
+                format_args!("gateway at {} does not offer dry runs", self.base),
+            )),
+            _ => Err(self.refused(status, &body)),
+        }
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Failure> {

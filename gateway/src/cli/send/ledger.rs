@@ -9,6 +9,7 @@ use clap::Args;
 use distpos_certs::{SecretKind, identity::load_signing_key};
 use distpos_proto::{
     address::{Address, Local},
+    amount::Amount,
     chain::ChainId,
     key::SecretKey,
     message::MessageId,
@@ -20,13 +21,14 @@ use super::{
     super::{Exit, Failure, say, say_json},
     At, Order, SendArguments, Sent,
     client::Client,
+    own::Quote,
 };
 use crate::{
     chain::ledger::{
         address,
         transaction::{self, Place, SendOrder},
     },
-    submit::{AccountView, ChainView},
+    submit::ChainView,
 };
 
 #[derive(Args)]
@@ -38,18 +40,6 @@ pub(super) struct OpenArguments {
     at: At,
 }
 
-#[derive(Args)]
-pub(super) struct AccountArguments {
-    /// The ledger key, or with `--local` none.
-    #[arg(long, value_name = "FILE", required_unless_present = "local")]
-    key: Option<PathBuf>,
-    /// A local address in place of a key: any account of the own chain.
-    #[arg(long, conflicts_with = "key")]
-    local: Option<Local>,
-    #[command(flatten)]
-    at: At,
-}
-
 /// How long a block may take to hold a transaction, before the id is asked for with the
 /// transaction's hash.
 const INCLUDED_WITHIN: Duration = Duration::from_secs(60);
@@ -57,42 +47,72 @@ const INCLUDED_WITHIN: Duration = Duration::from_secs(60);
 /// How often the gateway is asked for it.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Signs and submits a message, or a transfer within the chain.
-pub(super) async fn send(
-    client: &Client,
-    chain: &ChainView,
-    arguments: &SendArguments,
-    order: Order,
-) -> Result<Sent, Failure> {
-    let key = load(arguments.key()?)?;
-    let local = address::local(&key.public());
-    let account = client.account(local.as_str()).await?.ok_or_else(|| {
-        let what = format!("account {local} is not open; open it: distpos-send open --key FILE");
-        Failure::of(Exit::Unavailable, what)
-    })?;
-    let place = place(chain, account.nonce)?;
-    let from = Address::new(place.chain, local);
-    let own = order.to.chain() == place.chain;
-    let signed = match own {
-        true => {
-            super::plain_transfer(&order)?;
-            transaction::transfer(place, order.to.local(), order.amount, &key)
-                .map_err(Failure::usage)?
+/// A user's account on the ledger.
+pub(super) struct Purse<'c> {
+    client: &'c Client,
+    key: SecretKey,
+    place: Place,
+    balance: Amount,
+    from: Address,
+}
+
+impl<'c> Purse<'c> {
+    pub(super) async fn open(
+        client: &'c Client,
+        chain: &ChainView,
+        arguments: &SendArguments,
+    ) -> Result<Self, Failure> {
+        let key = load(arguments.key()?)?;
+        let local = address::local(&key.public());
+        let account = client.account(local.as_str()).await?.ok_or_else(|| {
+            let what =
+                format!("account {local} is not open; open it: distpos-send open --key FILE");
+            Failure::of(Exit::Unavailable, what)
+        })?;
+        let place = place(chain, account.nonce)?;
+        let balance = account.balance.parse().map_err(odd)?;
+        let from = Address::new(place.chain, local);
+        Ok(Self { client, key, place, balance, from })
+    }
+
+    pub(super) fn from(&self) -> &Address {
+        &self.from
+    }
+
+    /// The ledger takes no fee; what it looks at is the balance.
+    pub(super) fn quote(&self, order: &Order) -> Result<Quote, Failure> {
+        if order.to.chain() == self.place.chain {
+            super::plain_transfer(order)?;
         }
-        false => transaction::send(place, leaving(order), &key),
-    };
-    let submitted = client.submit(signed).await?;
-    let transaction = crate::config::text::parse_hex(&submitted.transaction)
-        .map_err(|what| Failure::temporary(format_args!("gateway's answer: {what}")))?;
-    let id = match own {
-        true => None,
-        false => Some(id_of(client, &submitted.transaction).await?),
-    };
-    Ok(Sent { from, transaction, id })
+        let short = order.amount > self.balance;
+        let text = || format!("balance is {}, less than {}", self.balance, order.amount);
+        Ok(Quote { refused: short.then(text), cost: None, note: None })
+    }
+
+    /// Signs and submits a message, or a transfer within the chain.
+    pub(super) async fn send(&self, order: Order) -> Result<Sent, Failure> {
+        let (place, key) = (self.place, &self.key);
+        let own = order.to.chain() == place.chain;
+        let signed = match own {
+            true => {
+                super::plain_transfer(&order)?;
+                transaction::transfer(place, order.to.local(), order.amount, key)
+                    .map_err(Failure::usage)?
+            }
+            false => transaction::send(place, leaving(order), key),
+        };
+        let submitted = self.client.submit(signed).await?;
+        let transaction = crate::config::text::parse_hex(&submitted.transaction).map_err(odd)?;
+        let id = match own {
+            true => None,
+            false => Some(id_of(self.client, &submitted.transaction).await?),
+        };
+        Ok(Sent { from: self.from.clone(), transaction, id })
+    }
 }
 
 fn leaving(order: Order) -> SendOrder {
-    let Order { to, amount, data, gas, on_fail, expires } = order;
+    let Order { to, amount, data, gas, on_fail, expires, asset: _ } = order;
     SendOrder { to, amount, data, gas, on_fail, expires }
 }
 
@@ -102,9 +122,7 @@ async fn id_of(client: &Client, transaction: &str) -> Result<MessageId, Failure>
     loop {
         let found = client.by_transaction(transaction).await?.messages;
         if let Some(id) = found.first() {
-            return id
-                .parse()
-                .map_err(|error| Failure::temporary(format_args!("gateway's answer: {error}")));
+            return id.parse().map_err(odd);
         }
         if Instant::now() + EVERY > deadline {
             return Err(Failure::temporary(format_args!(
@@ -141,23 +159,9 @@ pub(super) async fn open(arguments: &OpenArguments) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// `distpos-send account`.
-pub(super) async fn account(arguments: &AccountArguments) -> Result<Exit, Failure> {
-    let local = match (&arguments.local, &arguments.key) {
-        (Some(local), _) => local.clone(),
-        (None, Some(key)) => address::local(&load(key)?.public()),
-        (None, None) => return Err(Failure::usage("expected --key or --local")),
-    };
-    let client = arguments.at.client()?;
-    let found = client.account(local.as_str()).await?;
-    let AccountView { account, balance, nonce } = found.ok_or_else(|| {
-        Failure::of(Exit::Unavailable, format_args!("{local}: the chain has no such account"))
-    })?;
-    match arguments.at.json {
-        true => say_json(&json!({ "account": account, "balance": balance, "nonce": nonce }))?,
-        false => say(format_args!("{account} balance {balance} nonce {nonce}"))?,
-    }
-    Ok(Exit::Done)
+/// The local address of a key.
+pub(super) fn local(file: &Path) -> Result<Local, Failure> {
+    Ok(address::local(&load(file)?.public()))
 }
 
 fn load(file: &Path) -> Result<SecretKey, Failure> {
@@ -166,8 +170,11 @@ fn load(file: &Path) -> Result<SecretKey, Failure> {
 }
 
 fn place(chain: &ChainView, nonce: u64) -> Result<Place, Failure> {
-    let odd = |what: String| Failure::temporary(format_args!("gateway's answer: {what}"));
-    let id: ChainId = chain.chain.parse().map_err(|error| odd(format!("{error}")))?;
-    let tag = chain.tag.parse().map_err(|error| odd(format!("{error}")))?;
+    let id: ChainId = chain.chain.parse().map_err(odd)?;
+    let tag = chain.tag.parse().map_err(odd)?;
     Ok(Place { chain: id, tag, nonce })
+}
+
+fn odd(what: impl std::fmt::Display) -> Failure {
+    Failure::temporary(format_args!("gateway's answer: {what}"))
 }

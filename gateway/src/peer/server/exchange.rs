@@ -75,7 +75,10 @@ async fn answer(
         RequestKind::Proofs | RequestKind::Headers | RequestKind::Status => {
             Some(timeout(time, slots(session)).await.map_err(|_| Refusal::no_room())??)
         }
-        RequestKind::Hello | RequestKind::Messages | RequestKind::Receipts => None,
+        RequestKind::Hello
+        | RequestKind::Messages
+        | RequestKind::Receipts
+        | RequestKind::Simulations => None,
     };
     Ok((service.answer(&caller, kind.path(), body.bytes).await, slots))
 }

@@ -23,10 +23,10 @@ pub(super) enum Kind {
     String,
     /// `T[]`, or with a length `T[3]`.
     Array {
-        item: Box<Kind>,
+        item: Box<Self>,
         length: Option<usize>,
     },
-    Tuple(Vec<Kind>),
+    Tuple(Vec<Self>),
 }
 
 /// As signatures name it.

@@ -18,9 +18,9 @@ pub(super) enum Value {
     /// Bytes or a string.
     Bytes(Vec<u8>),
     /// A tuple, or an array of a length that its type says.
-    Fixed(Vec<Value>),
+    Fixed(Vec<Self>),
     /// An array of any length.
-    Counted(Vec<Value>),
+    Counted(Vec<Self>),
 }
 
 impl Value {
@@ -151,9 +151,8 @@ fn text(
     ends: &str,
 ) -> Result<String, CalldataError> {
     let before = input.shown();
-    let quote = match input.peek() {
-        Some(quote @ ('"' | '\'')) => quote,
-        _ => return Ok(input.until(|c| c.is_whitespace() || ends.contains(c)).to_owned()),
+    let Some(quote @ ('"' | '\'')) = input.peek() else {
+        return Ok(input.until(|c| c.is_whitespace() || ends.contains(c)).to_owned());
     };
     input.take(quote);
     let mut text = String::new();

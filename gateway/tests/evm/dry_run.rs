@@ -1,0 +1,132 @@
+//! What a gateway of an EVM chain says of a message before it is sent: down to the recipient's own
+//! reason, and without a trace on the chain.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use distpos_gateway::{
+    chain::evm::Evm,
+    clock,
+    event::{Event, Events},
+    gateway::{Correspondents, Gateway, Identity},
+    inbound::simulate::{Simulations, simulate},
+    peer::{PeerError, PeerTransport, Target},
+};
+use distpos_proto::{
+    amount::Amount,
+    chain::{ChainId, Family},
+    code::Code,
+    key::{KeySet, SecretKey, SpkiPin},
+    light::{Authenticated, Trusted},
+    message::{Fields, Message, OnFail},
+    policy::Limits,
+    wire::{Request, Response, Simulated},
+};
+use distpos_resolver::{Options, Resolver, ZoneLookup};
+use distpos_spool::Spool;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::world::{GATEWAY, PEER_TAG, World, chain, coin, config, ether, key, local};
+
+/// Believes `b1c2`, and lets in 5 ether of it.
+struct Book;
+
+impl Correspondents for Book {
+    fn trusted(&self, of: ChainId) -> Option<Trusted> {
+        let keys = KeySet::new([SecretKey::from_seed(&[9; 32]).public()], 1).unwrap();
+        let (family, outbox) = (Family::Attested, b"escrow".to_vec());
+        (of == chain("b1c2")).then_some(Trusted { chain: of, tag: PEER_TAG, family, outbox, keys })
+    }
+
+    fn limits(&self, _: ChainId) -> Limits {
+        Limits::one(coin(), ether(5))
+    }
+
+    fn is_named(&self, _: ChainId) -> bool {
+        true
+    }
+}
+
+struct Quiet;
+
+impl Events for Quiet {
+    fn emit(&self, _: Event) {}
+}
+
+#[async_trait]
+impl PeerTransport for Quiet {
+    async fn call(
+        &self,
+        target: &Target,
+        _: ChainId,
+        _: ChainId,
+        _: Request,
+    ) -> Result<Response, PeerError> {
+        Err(PeerError::NoAddress { host: target.host.clone() })
+    }
+}
+
+async fn gateway(world: &World) -> Gateway {
+    let evm = Evm::open(config(&world.node, &world.deployed), key(GATEWAY)).await.unwrap();
+    let random = || Box::new(ChaCha8Rng::seed_from_u64(1));
+    let zone = ZoneLookup::default();
+    let secret = SecretKey::from_seed(&[3; 32]);
+    Gateway {
+        clock: clock::system(),
+        random: Mutex::new(random()),
+        spool: Spool::in_memory(),
+        resolver: Arc::new(Resolver::new(zone, Options::default(), clock::system(), random())),
+        peers: Arc::new(Quiet),
+        chain: Arc::new(evm),
+        identity: Identity {
+            key_set: KeySet::new([secret.public()], 1).unwrap(),
+            keys: vec![secret],
+            pin: SpkiPin([3; 32]),
+        },
+        correspondents: Arc::new(Book),
+        events: Arc::new(Quiet),
+        authenticated: Mutex::new(Authenticated::default()),
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn a_dry_run_names_the_recipients_own_reason_and_leaves_no_trace() {
+    let world = World::start().await;
+    let gateway = gateway(&world).await;
+    let simulations = Simulations::default();
+    let ask = async |fields: Fields| {
+        let message = Message::new(fields).unwrap();
+        match simulate(&gateway, &simulations, chain("b1c2"), &message).await {
+            Response::Simulations(Simulated { reply, gas }) => (reply.code, reply, gas),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (echo, reverter) = (local(world.echo().await), local(world.reverter(true).await));
+    let height = world.node.rpc("eth_blockNumber", &serde_json::json!([]));
+    let call = |to: &str, gas| Fields {
+        data: vec![1; 40],
+        gas,
+        ..world.foreign.payment(u64::MAX, to, ether(1))
+    };
+    let (code, _, gas) = ask(call(&echo, 1_000_000)).await;
+    assert_eq!(code, Code::DELIVERED);
+    assert!(gas.is_some_and(|gas| (30_000..1_000_000).contains(&gas)), "{gas:?}");
+    let (code, reply, gas) = ask(call(&reverter, 1_000_000)).await;
+    assert_eq!((code, gas), (Code::CALL_REVERTS, None));
+    assert!(reply.text().starts_with("call reverts: "), "{reply}");
+    // What fails is kept, if the user says so.
+    let kept = Fields { on_fail: OnFail::Keep, ..call(&reverter, 1_000_000) };
+    assert_eq!(ask(kept).await.0, Code::DELIVERED);
+    assert_eq!(ask(call(&echo, 2_000)).await.0, Code::CALL_REVERTS, "too little gas");
+
+    let pays = |to: &str, amount| world.foreign.payment(u64::MAX, to, amount);
+    assert_eq!(ask(pays(&echo, ether(6))).await.0, Code::VALUE_MAX);
+    let contract = local(world.deployed.contract);
+    assert_eq!(ask(pays(&contract, ether(1))).await.0, Code::UNKNOWN_RECIPIENT);
+    assert_eq!(ask(pays("nobody", Amount::from(1u64))).await.0, Code::BAD_ADDRESS);
+    let (code, reply, _) = ask(pays("5fbDB2315678afecb367f032d93F642f64180aa3", ether(1))).await;
+    assert_eq!(code, Code::BAD_ADDRESS, "{reply}");
+    assert_eq!(world.node.rpc("eth_blockNumber", &serde_json::json!([])), height);
+}
