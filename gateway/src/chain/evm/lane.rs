@@ -27,6 +27,8 @@ mod tests;
 
 /// Most transactions of one account in flight: so many a node holds for any account.
 pub(super) const FLIGHTS_MAX: usize = 16;
+/// The same for a user, who is there to see it if the node's pool has no room for so many.
+pub(super) const USER_FLIGHTS_MAX: usize = 64;
 /// Most gaps filled at a time, beside these: a full lane whose lowest number is a gap must move.
 const FILLERS_MAX: usize = 16;
 /// Gas of a payment to oneself; chains that charge for their data ask for more than 21,000.
@@ -55,6 +57,8 @@ pub(super) struct Rules {
     pub(super) fee_max: u128,
     /// How long a transaction waits for a block before it offers more.
     pub(super) fee_bump_after: Duration,
+    /// Most transactions in flight.
+    pub(super) flights_max: usize,
 }
 
 impl Rules {
@@ -249,7 +253,7 @@ impl Lane {
 
     /// Whether the node's pool has to be asked for the next [`Lane::plan`].
     pub(super) fn looks(&self, now: Instant) -> bool {
-        let has_room = !self.waiting.is_empty() && self.flights.len() < FLIGHTS_MAX;
+        let has_room = !self.waiting.is_empty() && self.flights.len() < self.rules.flights_max;
         let is_due = |looked| now.duration_since(looked) >= self.rules.look_every();
         has_room || self.looked.is_none_or(is_due)
     }
@@ -331,7 +335,7 @@ impl Lane {
     /// Gives numbers to what waits: the lowest that is neither spent nor in flight.
     fn assign(&mut self, first: u64, market: &Market, clock: UnixMillis, steps: &mut Vec<Step>) {
         let mut nonce = first;
-        while self.flights.len() < FLIGHTS_MAX
+        while self.flights.len() < self.rules.flights_max
             && let Some((ticket, order)) = self.waiting.pop_front()
         {
             while self.flights.contains_key(&nonce) {
@@ -361,7 +365,7 @@ impl Lane {
             return;
         }
         for nonce in gaps {
-            if self.flights.len() >= FLIGHTS_MAX + FILLERS_MAX {
+            if self.flights.len() >= self.rules.flights_max + FILLERS_MAX {
                 break;
             }
             let order = Order {

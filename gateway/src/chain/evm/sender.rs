@@ -25,7 +25,7 @@ use tokio::{
 use super::{
     EvmKey, Teller,
     answer::{Number, Receipt, hex},
-    lane::{Lane, Order, Rules, Ticket},
+    lane::{FLIGHTS_MAX, Lane, Order, Rules, Ticket, USER_FLIGHTS_MAX},
     rpc::{NodeError, Rpc, RpcError, garbage},
     store::TransactionStore,
 };
@@ -62,7 +62,11 @@ impl Wallet {
     /// as one: give a gateway one key there.
     #[must_use]
     pub fn new(keys: Vec<EvmKey>, store: Arc<dyn TransactionStore>) -> Self {
-        let rules = Rules { fee_max: FEE_MAX_DEFAULT, fee_bump_after: FEE_BUMP_AFTER_DEFAULT };
+        let rules = Rules {
+            fee_max: FEE_MAX_DEFAULT,
+            fee_bump_after: FEE_BUMP_AFTER_DEFAULT,
+            flights_max: FLIGHTS_MAX,
+        };
         Self { keys, store, rules }
     }
 
@@ -70,7 +74,7 @@ impl Wallet {
     /// offers more.
     #[must_use]
     pub fn fees(self, fee_max: u128, fee_bump_after: Duration) -> Self {
-        Self { rules: Rules { fee_max, fee_bump_after }, ..self }
+        Self { rules: Rules { fee_max, fee_bump_after, ..self.rules }, ..self }
     }
 }
 
@@ -154,10 +158,14 @@ impl Sender {
         teller: Teller,
     ) -> Result<Self, ChainError> {
         let unread = |error: SpoolError| ChainError::Unsent(error.to_string());
+        let mut rules = wallet.rules;
+        if contract.is_none() {
+            rules.flights_max = USER_FLIGHTS_MAX;
+        }
         let mut posts: Vec<Post> = Vec::new();
         for key in wallet.keys {
             if posts.iter().all(|post| post.account != key.address()) {
-                posts.push(Post::new(key, wallet.rules));
+                posts.push(Post::new(key, rules));
             }
         }
         if posts.is_empty() {
@@ -175,7 +183,7 @@ impl Sender {
             }
         }
         let (store, clock) = (wallet.store, clock::system());
-        let fee_max = wallet.rules.fee_max;
+        let fee_max = rules.fee_max;
         let shared = Arc::new(Shared { rpc, chain_id, posts, store, teller, clock, fee_max });
         let tasks = Mutex::default();
         let sender = Self { shared, tasks, inclusion_time_max, contract };
@@ -204,7 +212,7 @@ impl Sender {
 
     /// Most transactions that are usefully submitted at a time.
     pub(super) fn in_flight_max(&self) -> usize {
-        self.shared.posts.len() * super::lane::FLIGHTS_MAX
+        self.shared.posts.len() * FLIGHTS_MAX
     }
 
     /// Sends, and waits until it is in a block. What was given up here may be in one later: the

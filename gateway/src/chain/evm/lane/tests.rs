@@ -12,7 +12,7 @@ const BUMP: Duration = Duration::from_secs(40);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn rules() -> Rules {
-    Rules { fee_max: CAP, fee_bump_after: BUMP }
+    Rules { fee_max: CAP, fee_bump_after: BUMP, flights_max: FLIGHTS_MAX }
 }
 
 fn lane() -> Lane {
