@@ -36,7 +36,7 @@ use crate::{
 };
 
 pub(super) mod ask;
-mod drive;
+pub(super) mod drive;
 
 /// The call whose [`RpcError::Node`] means that the transaction would fail.
 pub(super) const ESTIMATE: &str = "eth_estimateGas";

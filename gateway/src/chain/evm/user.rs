@@ -5,13 +5,11 @@
 
 use std::{fmt, time::Duration};
 
-use alloy_consensus::TxEip1559;
-use alloy_primitives::{Address, Bytes, TxKind, U256, keccak256};
+use alloy_primitives::{Address, U256, keccak256};
 use distpos_proto::{
     amount::Amount,
     message::{Message, MessageId},
 };
-use serde::de::IgnoredAny;
 use serde_json::json;
 use thiserror::Error;
 use tokio::time::Instant;
@@ -19,8 +17,11 @@ use tokio::time::Instant;
 use super::{
     EvmKey, UserCall, abi,
     abi::{Event, Words},
-    answer::{FeeHistory, Fixed, Number, Quantity, Receipt, hex},
+    answer::{Number, Quantity, Receipt, hex},
+    fees::Market,
+    lane::Order,
     rpc::{RpcError, garbage},
+    sender::{ask, drive::sign},
 };
 use crate::chain::ChainError;
 
@@ -35,8 +36,6 @@ pub use token::TokenCost;
 const INCLUSION_TIME_MAX: Duration = Duration::from_secs(120);
 /// How often to ask for a transaction's receipt.
 const RECEIPT_POLL: Duration = Duration::from_millis(250);
-/// What the tip is where the node does not say, in wei.
-const TIP_DEFAULT: u64 = 1_000_000_000;
 
 /// A transaction's hash.
 pub type TransactionHash = [u8; 32];
@@ -177,8 +176,8 @@ impl Wallet {
 
     pub(super) async fn cost(&self, call: &Call) -> Result<Cost, WalletError> {
         let gas = self.estimate(call).await?;
-        let (base, tip) = self.fees().await?;
-        let fee = U256::from(gas).saturating_mul(U256::from(base.saturating_add(tip)));
+        let market = self.market().await?;
+        let fee = U256::from(gas).saturating_mul(U256::from(market.least));
         Ok(Cost { gas, fee: Amount::from_word(fee.to_be_bytes()) })
     }
 
@@ -189,28 +188,20 @@ impl Wallet {
         told: Told<'_>,
     ) -> Result<Receipt, WalletError> {
         let estimate = self.estimate(&call).await?;
-        let (base, tip) = self.fees().await?;
-        let from = hex(self.address().as_slice());
-        let nonce: Number = self
-            .reader
-            .rpc
-            .call("eth_getTransactionCount", json!([from, "pending"]))
-            .await
-            .map_err(chain)?;
-        let price_max = base.saturating_mul(2).saturating_add(tip);
-        let raw = self.key.sign(TxEip1559 {
-            chain_id: self.chain_id,
-            nonce: nonce.0,
+        let market = self.market().await?;
+        let asked = json!([hex(self.address().as_slice()), "pending"]);
+        let nonce = self.reader.rpc.call::<Number>("eth_getTransactionCount", asked).await;
+        let nonce = nonce.map_err(chain)?.0;
+        let order = Order {
+            to: Some(call.to),
+            value: U256::from_be_bytes(call.value.to_word()),
+            input: call.input,
             // What is not used is given back; other transactions of the block may change the cost.
             gas_limit: estimate.saturating_add(estimate / 5),
-            max_fee_per_gas: price_max,
-            max_priority_fee_per_gas: tip,
-            to: TxKind::Call(call.to),
-            value: U256::from_be_bytes(call.value.to_word()),
-            access_list: Default::default(),
-            input: Bytes::from(call.input),
-        });
-        let signed = stuck::Signed { transaction: keccak256(&raw).0, nonce: nonce.0, price_max };
+        };
+        let (fees, legacy) = (market.fees, market.legacy);
+        let raw = sign(&self.key, self.chain_id, nonce, &order, fees, legacy);
+        let signed = stuck::Signed { transaction: keccak256(&raw).0, nonce, price_max: fees.max };
         told(&signed.transaction);
         self.hand_over(&raw, signed.transaction).await?;
         self.included(signed).await
@@ -230,43 +221,24 @@ impl Wallet {
         }
     }
 
-    /// The base fee of the next block and the tip, in wei.
-    async fn fees(&self) -> Result<(u128, u128), WalletError> {
-        let asked = json!(["0x1", "latest", []]);
-        let history: FeeHistory =
-            self.reader.rpc.call("eth_feeHistory", asked).await.map_err(chain)?;
-        let tip =
-            match self.reader.rpc.call::<Quantity>("eth_maxPriorityFeePerGas", json!([])).await {
-                Ok(tip) => tip.0,
-                Err(RpcError::Node(..)) => U256::from(TIP_DEFAULT),
-                Err(error) => return Err(chain(error)),
-            };
-        let base = history.base_fee_per_gas.last().map_or(U256::ZERO, |fee| fee.0);
-        let small = |fee: U256| {
-            u128::try_from(fee).map_err(|_| garbage("eth_feeHistory", "a fee of 2^128 wei or more"))
-        };
-        Ok((small(base)?, small(tip)?))
+    /// What blocks ask for gas now.
+    async fn market(&self) -> Result<Market, WalletError> {
+        let rpc = &self.reader.rpc;
+        let newest = ask::newest_block(rpc).await.map_err(chain)?;
+        ask::market(rpc, &newest).await.map_err(chain)
     }
 
     /// Hands a signed transaction to the node. One that it has already is not refused: an answer may
     /// have been lost on the way.
     async fn hand_over(&self, raw: &[u8], transaction: TransactionHash) -> Result<(), WalletError> {
-        let waiting = |why: String| WalletError::Waiting { transaction, why };
-        let error = match self
-            .reader
-            .rpc
-            .call::<Fixed<32>>("eth_sendRawTransaction", json!([hex(raw)]))
-            .await
-        {
-            Ok(_) => return Ok(()),
-            Err(RpcError::Node(_, error)) => error,
-            Err(error) => return Err(waiting(ChainError::from(error).to_string())),
-        };
-        let call = "eth_getTransactionByHash";
-        match self.reader.rpc.call::<Option<IgnoredAny>>(call, json!([hex(&transaction)])).await {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(WalletError::Refused(error.to_string())),
-            Err(lost) => Err(waiting(format!("{error}, then {}", ChainError::from(lost)))),
+        match ask::send_raw(&self.reader.rpc, raw).await {
+            Ok(_) => Ok(()),
+            Err(RpcError::Node(_, error)) => Err(WalletError::Refused(error.to_string())),
+            // It may have it, whatever came back.
+            Err(error) => {
+                let why = ChainError::from(error).to_string();
+                Err(WalletError::Waiting { transaction, why })
+            }
         }
     }
 

@@ -27,14 +27,14 @@ pub(super) async fn balance(rpc: &Rpc, account: Address) -> Result<U256, RpcErro
     Ok(rpc.call::<Quantity>("eth_getBalance", params).await?.0)
 }
 
-pub(super) async fn newest_block(rpc: &Rpc) -> Result<Block, RpcError> {
+pub(in crate::chain::evm) async fn newest_block(rpc: &Rpc) -> Result<Block, RpcError> {
     let call = "eth_getBlockByNumber";
     let latest: Option<Block> = rpc.call(call, json!(["latest", false])).await?;
     Ok(latest.ok_or_else(|| garbage(call, "no latest block"))?)
 }
 
 /// What blocks ask after this one, the newest.
-pub(super) async fn market(rpc: &Rpc, newest: &Block) -> Result<Market, RpcError> {
+pub(in crate::chain::evm) async fn market(rpc: &Rpc, newest: &Block) -> Result<Market, RpcError> {
     if newest.base_fee_per_gas.is_none() {
         return price(rpc).await;
     }
@@ -71,7 +71,7 @@ pub(super) async fn receipt(rpc: &Rpc, hash: [u8; 32]) -> Result<Option<Receipt>
 }
 
 /// Whether the node has this transaction, in its pool or in a block.
-pub(super) async fn knows(rpc: &Rpc, hash: [u8; 32]) -> Result<bool, RpcError> {
+pub(in crate::chain::evm) async fn knows(rpc: &Rpc, hash: [u8; 32]) -> Result<bool, RpcError> {
     let known: Option<IgnoredAny> =
         rpc.call("eth_getTransactionByHash", json!([hex(&hash)])).await?;
     Ok(known.is_some())

@@ -163,7 +163,8 @@ fn prepare(
     }
 }
 
-fn sign(
+/// The transaction as nodes take it.
+pub(in crate::chain::evm) fn sign(
     key: &EvmKey,
     chain_id: u64,
     nonce: u64,

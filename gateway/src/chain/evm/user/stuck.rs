@@ -1,10 +1,12 @@
 //! Why a transaction is in no block yet, as far as its node can tell.
 
-use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::{
-    super::answer::{Number, hex},
+    super::{
+        answer::{Number, hex},
+        sender::ask,
+    },
     TransactionHash, Wallet,
 };
 
@@ -23,10 +25,7 @@ impl Wallet {
     /// In words, for its user.
     pub(super) async fn why_it_waits(&self, signed: &Signed) -> String {
         let waited = format!("not after {} s", self.inclusion_time_max.as_secs());
-        let hash = json!([hex(&signed.transaction)]);
-        let known =
-            self.reader.rpc.call::<Option<IgnoredAny>>("eth_getTransactionByHash", hash).await;
-        if let Ok(None) = known {
+        if let Ok(false) = ask::knows(&self.reader.rpc, signed.transaction).await {
             return format!("{waited}, and the node does not know it any more");
         }
         let from = hex(self.address().as_slice());
@@ -41,11 +40,11 @@ impl Wallet {
             let nonce = signed.nonce;
             return format!("{waited}; its nonce is {nonce}, and {next} has to come before it");
         }
-        match self.fees().await {
-            Ok((base, _)) if base > signed.price_max => format!(
+        match self.market().await {
+            Ok(market) if market.least > signed.price_max => format!(
                 "{waited}; it pays at most {} gwei for gas, and blocks ask for {} gwei now",
                 signed.price_max / GWEI,
-                base.div_ceil(GWEI),
+                market.least.div_ceil(GWEI),
             ),
             _ => format!("{waited}; the node has it, and no block has taken it"),
         }
