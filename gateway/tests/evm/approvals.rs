@@ -1,18 +1,23 @@
 //! Two gateways of one chain that must agree: they meet on the chain.
 
+use std::{sync::Arc, time::Duration};
+
 use alloy_primitives::{Address, U256};
 use distpos_gateway::chain::{
     ChainError, ChainEvent, FinalBlock, LocalChain, Proposal, Simulation, Submission,
-    evm::{Evm, Operator, UserCall},
+    evm::{Evm, Operator, UserCall, Wallet},
 };
 use distpos_proto::{
     code::{Code, Reply},
     message::{Message, MessageId},
 };
 
+use distpos_spool::Spool;
+use serde_json::json;
+
 use super::{
     ends::ending,
-    world::{OWNER, SECOND, USER, World, amount, call_to, config, ether, key, local},
+    world::{GATEWAY, OWNER, SECOND, USER, World, amount, call_to, config, ether, key, local},
 };
 
 /// The world of one gateway, to which a second is added, and both must agree.
@@ -99,10 +104,44 @@ async fn the_same_gateway_twice_is_one_gateway() {
     assert_eq!(world.node.balance(wallet), U256::ZERO);
     assert_eq!(events(&world).await, []);
     let gas =
-        |block: &str| world.node.rpc("eth_getBlockByNumber", &serde_json::json!([block, false]));
+        |block: &str| world.node.rpc("eth_getBlockByNumber", &json!([block, false]));
     let before = gas("latest")["number"].clone();
     world.evm.submit(void()).await.unwrap();
     assert_eq!(gas("latest")["number"], before, "what is approved already costs no transaction");
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn two_accounts_of_one_gateway_are_one_voice() {
+    let (world, _) = two().await;
+    let keys = vec![key(GATEWAY), key(SECOND)];
+    let wallet = Wallet::new(keys, Arc::new(Spool::in_memory()));
+    let both = Evm::open(config(&world.node, &world.deployed), wallet).await.unwrap();
+    let recipient = Address::repeat_byte(0xaa);
+    let [one, two] = [1, 2].map(|sequence| payment(&world, sequence, recipient));
+    let deliver = |messages: &[&Message]| {
+        let admitted = messages.iter().map(|message| world.foreign.admitted(message)).collect();
+        both.submit(Submission::Deliver(admitted))
+    };
+    let pending = async |count: &str| {
+        while world.node.rpc("txpool_status", &json!([]))["pending"] != count {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    world.node.rpc("evm_setAutomine", &json!([false]));
+    let later = async {
+        // The first account has something to do now: the second would take this.
+        pending("0x1").await;
+        let together = async {
+            pending("0x2").await;
+            world.node.rpc("evm_mine", &json!([]));
+        };
+        tokio::join!(deliver(&[&one, &two]), together).0
+    };
+    let (alone, together) = tokio::join!(deliver(&[&one]), later);
+    (alone.unwrap(), together.unwrap());
+    assert_eq!(world.node.balance(recipient), U256::ZERO);
+    assert_eq!(events(&world).await, []);
 }
 
 #[tokio::test]

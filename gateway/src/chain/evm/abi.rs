@@ -276,6 +276,9 @@ pub(super) fn revert_text(data: &[u8]) -> String {
         "NoAccount()",
         "OtherToken()",
         "NothingArrived()",
+        "NothingOwed()",
+        "TooMuch()",
+        "TooManyGateways()",
         "PlainPayment()",
         "PaymentRefused()",
     ];

@@ -1,13 +1,14 @@
 //! What need not be sent again: what is done and not yet final, and, where several gateways must
 //! agree, what this one has approved already.
 
+use alloy_primitives::Address;
 use distpos_proto::{message::MessageId, receipt::Ending};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{
     Evm, abi,
     abi::{Arg, Words},
-    rpc::garbage,
+    rpc::{Rpc, garbage},
     view,
 };
 use crate::chain::ChainError;
@@ -35,13 +36,13 @@ const OPEN: u64 = 1;
 /// Questions under way at once.
 const ASKED_AT_ONCE: usize = 8;
 
-impl Evm {
-    /// How many gateways must agree.
-    pub(super) async fn required(&self) -> Result<u64, ChainError> {
-        let word = view(&self.rpc, self.config.contract, abi::call("required()", &[])).await?;
-        Words::new(&word).number(0).ok_or_else(|| garbage("eth_call", "no number of gateways"))
-    }
+/// How many gateways must agree.
+pub(super) async fn required(rpc: &Rpc, contract: Address) -> Result<u64, ChainError> {
+    let word = view(rpc, contract, abi::call("required()", &[])).await?;
+    Words::new(&word).number(0).ok_or_else(|| garbage("eth_call", "no number of gateways"))
+}
 
+impl Evm {
     /// Leaves out what this gateway approved before and what others have to agree to yet: a second
     /// approval of the same gateway changes nothing and costs gas.
     pub(super) async fn unapproved<T: Send>(
@@ -49,7 +50,7 @@ impl Evm {
         items: Vec<T>,
         what: impl Fn(&T) -> (MessageId, Action) + Sync,
     ) -> Result<Vec<T>, ChainError> {
-        if self.required().await? == 1 {
+        if required(&self.rpc, self.config.contract).await? == 1 {
             return Ok(items);
         }
         let asked = stream::iter(items.into_iter().map(|item| {

@@ -25,6 +25,7 @@ use tokio::{
 use super::{
     EvmKey, Teller,
     answer::{Number, Receipt, hex},
+    approvals::required,
     lane::{FLIGHTS_MAX, Lane, Order, Rules, Ticket, USER_FLIGHTS_MAX},
     rpc::{NodeError, Rpc, RpcError, garbage},
     store::TransactionStore,
@@ -58,8 +59,8 @@ pub struct Wallet {
 
 impl Wallet {
     /// Keys whose signed transactions are kept in `store`. A key is one sender; with several more
-    /// is in flight at a time. On a contract that wants several gateways to agree, each key counts
-    /// as one: give a gateway one key there.
+    /// is in flight at a time. On a contract that wants several gateways to agree, only the first
+    /// sends: each key would count as a gateway.
     #[must_use]
     pub fn new(keys: Vec<EvmKey>, store: Arc<dyn TransactionStore>) -> Self {
         let rules = Rules {
@@ -225,14 +226,15 @@ impl Sender {
         {
             return self.included(waiter).await;
         }
-        let mut chosen = self.choose(&[]).await?;
+        let usable = self.usable().await?;
+        let mut chosen = self.choose(&[], usable).await?;
         let gas_limit = self.gas(chosen.post().account, &action).await?;
         let Action { to, value, input, .. } = action;
         let order = Order { to, value, input, gas_limit };
         let mut tried = Vec::new();
         loop {
             tried.push(chosen.index);
-            let is_last = tried.len() == self.shared.posts.len();
+            let is_last = tried.len() == usable;
             if is_last || self.can_pay(chosen.post().account, &order).await? {
                 let waiter = self.leave(chosen, order.clone());
                 match self.included(waiter).await {
@@ -241,7 +243,7 @@ impl Sender {
                     result => return result,
                 }
             }
-            chosen = self.choose(&tried).await?;
+            chosen = self.choose(&tried, usable).await?;
         }
     }
 
@@ -278,9 +280,9 @@ impl Sender {
 
     /// The account with the least to do that has the role; one without, if none has it: then the
     /// node says why.
-    async fn choose(&self, tried: &[usize]) -> Result<Chosen<'_>, RpcError> {
+    async fn choose(&self, tried: &[usize], usable: usize) -> Result<Chosen<'_>, RpcError> {
         let posts = &self.shared.posts;
-        let mut left: Vec<usize> = (0..posts.len()).filter(|at| !tried.contains(at)).collect();
+        let mut left: Vec<usize> = (0..usable).filter(|at| !tried.contains(at)).collect();
         left.sort_by_key(|at| posts[*at].load());
         for index in &left {
             if posts.len() == 1 || self.has_role(*index).await? {
@@ -289,6 +291,16 @@ impl Sender {
         }
         let index = left.first().copied().unwrap_or(0);
         Ok(Chosen::new(&self.shared, index))
+    }
+
+    /// How many of the accounts may send. Where several gateways must agree, a second account of
+    /// this one would be a second voice, so only the first configured one speaks.
+    async fn usable(&self) -> Result<usize, RpcError> {
+        let all = self.shared.posts.len();
+        match self.contract {
+            Some(contract) if all > 1 && required(&self.shared.rpc, contract).await? > 1 => Ok(1),
+            Some(_) | None => Ok(all),
+        }
     }
 
     /// Whether an account has the contract's role; a user's needs none.
