@@ -245,6 +245,35 @@ contract AttackTest is Base {
         assertVoided(deliver(paid), "5.1.1 recipient refuses payment");
     }
 
+    /// Memory is paid for by the square; a batch of long messages must not pay for all of it.
+    function test_long_messages_do_not_make_the_next_ones_dearer() public {
+        Puppet puppet = new Puppet();
+        uint256[2] memory spent;
+        uint64 sequence;
+        for (uint256 round = 0; round < 2; round++) {
+            bytes[] memory batch = new bytes[](round == 0 ? 2 : 12);
+            for (uint256 i = 0; i < batch.length; i++) {
+                Draft memory m = call(++sequence, address(puppet), 0);
+                m.data = new bytes(50_000);
+                batch[i] = encode(m);
+            }
+            bytes memory input = abi.encodeCall(door.deliver, (batch));
+            vm.prank(gateway);
+            address to = address(door);
+            uint256 before;
+            uint256 later;
+            // In place: a call in Solidity copies its input first, and that would be counted.
+            assembly ("memory-safe") {
+                before := gas()
+                pop(call(gas(), to, 0, add(input, 32), mload(input), 0, 0))
+                later := gas()
+            }
+            spent[round] = (before - later) / batch.length;
+            for (uint256 i = 0; i < batch.length; i++) assertGuard(idOf(batch[i]), Inbox.Guard.Delivered);
+        }
+        assertTrue(spent[1] < spent[0] * 5 / 4, string.concat("a message: ", vm.toString(spent[0]), ", in a longer batch ", vm.toString(spent[1])));
+    }
+
     /// The most that a message may ask for is there when it is called.
     function test_the_call_gets_the_gas_it_asks_for() public {
         GasMeter meter = new GasMeter();
