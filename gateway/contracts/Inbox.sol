@@ -107,16 +107,24 @@ abstract contract Inbox is Payer {
         enoughGas(m, p, calls);
         guard[id] = Guard.Delivered;
         if (m.amount != 0) book(account, uint128(m.amount));
+        uint256 room;
+        assembly ("memory-safe") {
+            room := mload(0x40)
+        }
         bytes memory input;
         if (calls) input = inputOf(id, m);
-        uint8 call;
-        (call, why, result.detail) = attempt(p, input);
-        if (why == Why.Nothing) {
+        (uint8 call, Why refusal, bytes memory detail) = attempt(p, input);
+        if (refusal == Why.Nothing) {
+            // Memory is paid for by the square: what this item used, the next one uses again.
+            assembly ("memory-safe") {
+                mstore(0x40, room)
+            }
             result.outcome = Outcome.Delivered;
             return tell(id, m, call);
         }
+        result.detail = detail;
         if (m.amount != 0) unbook(account, uint128(m.amount));
-        result.reason = clerk.text(why);
+        result.reason = clerk.text(refusal);
         void(id, m, result);
     }
 

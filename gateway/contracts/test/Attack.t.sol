@@ -186,6 +186,9 @@ contract AttackTest is Base {
         Puppet puppet = new Puppet();
         bytes memory raw = encode(call(1, address(puppet), 3));
         bytes memory input = abi.encodeCall(door.deliver, (only(raw)));
+        vm.prank(gateway);
+        vm.expectRevert(Tokens.InsufficientGas.selector);
+        door.deliver{gas: 2_000_000}(only(raw));
         for (uint256 gas = 30_000; gas < 2_500_000; gas += 20_000) {
             vm.prank(gateway);
             (bool ok,) = address(door).call{gas: gas}(input);
@@ -235,7 +238,7 @@ contract AttackTest is Base {
             if (i == 0) assertDelivered(result);
             else assertVoided(result, "5.3.0 call reverts");
             assertTrue(result.detail.length <= 256, "cut");
-            assertEq(uint256(deliver(payment(i + 50, 0 + 1)).outcome), 1, "goes on");
+            assertEq(uint256(deliver(payment(i + 50, 1)).outcome), 1, "goes on");
         }
         Draft memory paid = payment(9, 1);
         paid.recipient = hexText(bombs[0]);
@@ -243,6 +246,35 @@ contract AttackTest is Base {
         paid.sequence = 10;
         paid.recipient = hexText(bombs[1]);
         assertVoided(deliver(paid), "5.1.1 recipient refuses payment");
+    }
+
+    /// Memory is paid for by the square; a batch of long messages must not pay for all of it.
+    function test_long_messages_do_not_make_the_next_ones_dearer() public {
+        Puppet puppet = new Puppet();
+        uint256[2] memory spent;
+        uint64 sequence;
+        for (uint256 round = 0; round < 2; round++) {
+            bytes[] memory batch = new bytes[](round == 0 ? 2 : 12);
+            for (uint256 i = 0; i < batch.length; i++) {
+                Draft memory m = call(++sequence, address(puppet), 0);
+                m.data = new bytes(50_000);
+                batch[i] = encode(m);
+            }
+            bytes memory input = abi.encodeCall(door.deliver, (batch));
+            vm.prank(gateway);
+            address to = address(door);
+            uint256 before;
+            uint256 later;
+            // In place: a call in Solidity copies its input first, and that would be counted.
+            assembly ("memory-safe") {
+                before := gas()
+                pop(call(gas(), to, 0, add(input, 32), mload(input), 0, 0))
+                later := gas()
+            }
+            spent[round] = (before - later) / batch.length;
+            for (uint256 i = 0; i < batch.length; i++) assertGuard(idOf(batch[i]), Inbox.Guard.Delivered);
+        }
+        assertTrue(spent[1] < spent[0] * 5 / 4, string.concat("a message: ", vm.toString(spent[0]), ", in a longer batch ", vm.toString(spent[1])));
     }
 
     /// The most that a message may ask for is there when it is called.

@@ -84,14 +84,19 @@ contract GasTest is Base {
         vm.cool(address(token));
         for (uint160 i = 0; i < count; i++) vm.cool(wallet(i));
         vm.prank(gateway);
-        uint256 before = gasleft();
-        (bool ok, bytes memory output) = address(door).call(input);
-        gas += before - gasleft();
-        assertTrue(ok, "delivered");
-        Inbox.Result[] memory results = abi.decode(output, (Inbox.Result[]));
-        for (uint256 i = 0; i < count; i++) assertDelivered(results[i]);
+        gas += spent(address(door), input);
+        for (uint256 i = 0; i < count; i++) assertGuard(idOf(batch[i]), Inbox.Guard.Delivered);
         vm.revertToState(snapshot);
         return (gas - TARGET - REFUND) / count;
+    }
+
+    /// In place: a call in Solidity copies its input first, and that would be counted.
+    function spent(address to, bytes memory input) private returns (uint256 used) {
+        assembly ("memory-safe") {
+            let before := gas()
+            pop(call(gas(), to, 0, add(input, 32), mload(input), 0, 0))
+            used := sub(before, gas())
+        }
     }
 
     function table(string memory name, function(uint64) view returns (Draft memory) make) private {

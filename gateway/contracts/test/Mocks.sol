@@ -59,6 +59,21 @@ contract Puppet is IRecipient {
     }
 }
 
+/// A wallet that notes what it gets, as many do: a refund needs some gas to arrive.
+contract Wallet {
+    uint256 public last;
+
+    receive() external payable {
+        last = msg.value;
+    }
+
+    function send(address door, bytes calldata input) external payable returns (bytes32 id) {
+        (bool ok, bytes memory answer) = door.call{value: msg.value}(input);
+        require(ok, "not sent");
+        return abi.decode(answer, (bytes32));
+    }
+}
+
 /// Takes no payment, or takes it and burns all gas it gets.
 contract Burner is IRecipient {
     bool public immutable onPayment;

@@ -260,6 +260,11 @@ contract ApprovalTest is Base {
     function test_the_second_gateway_delivers() public {
         bytes memory raw = encode(payment(1, 5));
         counted(raw, gateway);
+        bytes32 id = idOf(raw);
+        assertTrue(door.hasApproved(id, Roles.Action.Deliver, gateway), "has");
+        assertTrue(!door.hasApproved(id, Roles.Action.Void, gateway), "not this");
+        assertTrue(!door.hasApproved(id, Roles.Action.Deliver, second), "nor this one");
+        assertTrue(!door.hasApproved(id, Roles.Action.Deliver, alice), "nor a stranger");
         vm.recordLogs();
         assertSkipped(deliver(raw), AWAITS);
         assertEq(vm.getRecordedLogs().length, 0, "repeating changes nothing and says nothing");
