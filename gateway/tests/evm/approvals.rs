@@ -103,8 +103,7 @@ async fn the_same_gateway_twice_is_one_gateway() {
     }
     assert_eq!(world.node.balance(wallet), U256::ZERO);
     assert_eq!(events(&world).await, []);
-    let gas =
-        |block: &str| world.node.rpc("eth_getBlockByNumber", &json!([block, false]));
+    let gas = |block: &str| world.node.rpc("eth_getBlockByNumber", &json!([block, false]));
     let before = gas("latest")["number"].clone();
     world.evm.submit(void()).await.unwrap();
     assert_eq!(gas("latest")["number"], before, "what is approved already costs no transaction");

@@ -10,6 +10,7 @@ use super::{
     Evm, abi,
     abi::Words,
     answer::{Hex, hex},
+    approvals::required,
     rpc::garbage,
     wallet::account_of,
     watch::reason,
@@ -40,7 +41,9 @@ impl Evm {
             Found::Is(simulation) => Ok(simulation),
             // The others have approved its delivery, because only the last approval tries it. With
             // this one it is tried and voided; a void of one's own would wait for theirs for ever.
-            Found::WouldVoid(_) if self.required().await? > 1 => Ok(Simulation::Passes),
+            Found::WouldVoid(_) if required(&self.rpc, self.config.contract).await? > 1 => {
+                Ok(Simulation::Passes)
+            }
             Found::WouldVoid(reply) => Ok(Simulation::Refused(reply)),
         }
     }
