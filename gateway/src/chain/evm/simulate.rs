@@ -35,28 +35,45 @@ impl Evm {
         // The contract judges a message by what it returns. A revert is this gateway's fault, and
         // like any other failure of the call no verdict.
         let answer: Hex = self.rpc.call(CALL, json!([call, "latest"])).await?;
-        read(&answer.0).ok_or_else(|| garbage(CALL, "no result of deliver"))
+        let found = read(&answer.0).ok_or_else(|| garbage(CALL, "no result of deliver"))?;
+        match found {
+            Found::Is(simulation) => Ok(simulation),
+            // The others have approved its delivery, because only the last approval tries it. With
+            // this one it is tried and voided; a void of one's own would wait for theirs for ever.
+            Found::WouldVoid(_) if self.required().await? > 1 => Ok(Simulation::Passes),
+            Found::WouldVoid(reply) => Ok(Simulation::Refused(reply)),
+        }
     }
 }
 
+/// What `deliver` would do.
+#[derive(Debug)]
+enum Found {
+    /// As it stands for this gateway.
+    Is(Simulation),
+    /// Try it, and void it.
+    WouldVoid(Reply),
+}
+
 /// The one `Result(outcome, reason, detail)` of `deliver`.
-fn read(answer: &[u8]) -> Option<Simulation> {
+fn read(answer: &[u8]) -> Option<Found> {
     let (1, items) = Words::new(answer).array(0)? else { return None };
     let result = items.tail(0)?;
     let (code, mut text) = reason(&result.text(1)?);
-    match result.number(0)? {
-        0 => Some(Simulation::Ended),
+    let simulation = match result.number(0)? {
+        0 => Simulation::Ended,
         // An approval that is one of several counts: that is what delivering means then.
-        1 | 4 => Some(Simulation::Passes),
+        1 | 4 => Simulation::Passes,
         2 => {
             let detail = result.bytes(2)?;
             if !detail.is_empty() {
                 text = format!("{text}: {}", abi::revert_text(detail));
             }
-            Some(Simulation::Refused(Reply::new(code, text)))
+            return Some(Found::WouldVoid(Reply::new(code, text)));
         }
-        3 if code.may_void() => Some(Simulation::Refused(Reply::new(code, text))),
-        3 => Some(Simulation::Deferred(Reply::new(code, text))),
-        _ => None,
-    }
+        3 if code.may_void() => Simulation::Refused(Reply::new(code, text)),
+        3 => Simulation::Deferred(Reply::new(code, text)),
+        _ => return None,
+    };
+    Some(Found::Is(simulation))
 }
