@@ -74,5 +74,20 @@ mod crowd;
 #[path = "pair/several_nodes.rs"]
 mod several_nodes;
 
+#[path = "pair/fees.rs"]
+mod fees;
+
+#[path = "pair/pause.rs"]
+mod pause;
+
+#[path = "pair/two_agree.rs"]
+mod two_agree;
+
+#[path = "pair/window.rs"]
+mod window;
+
+#[path = "pair/tokens.rs"]
+mod tokens;
+
 #[path = "pair/crash.rs"]
 mod crash;

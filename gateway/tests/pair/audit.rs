@@ -10,10 +10,10 @@ use alloy_primitives::{Address, U256};
 use distpos_proto::message::{Message, MessageId};
 
 use crate::{
-    contract::{Arg, Entry, Events, Guard, Kind},
+    contract::{Arg, Contract, Entry, Events, Guard, Kind},
     daemon::until,
     engine,
-    world::{ASSET, ENDED_WITHIN, FLOAT, Pair, Side},
+    world::{Account, ENDED_WITHIN, Pair, Side},
 };
 
 /// How often both chains are looked through for what is open.
@@ -87,38 +87,55 @@ fn set(events: &Events, kind: Kind) -> BTreeSet<MessageId> {
     events.of(kind).collect()
 }
 
-/// The vault, the books, the user and the recipients of one side.
+/// The vault, the books, the user and the recipients of one side, in every asset.
 fn money(side: &Side, own: &Events, other: &Side, theirs: &Events) {
-    let chain = side.chain;
-    let sum = |messages: &mut dyn Iterator<Item = &Message>| -> U256 {
-        messages.map(value).fold(U256::ZERO, |sum, value| sum + value)
-    };
-    let out = sum(&mut own.of(Kind::Closed).map(|id| &own.sent[&id]));
-    let into = sum(&mut own.of(Kind::Delivered).map(|id| &theirs.sent[&id]));
-    let contract = side.contract();
-    let coin = [Arg::address(Address::ZERO)];
-    let owed = contract.number("owed(address)", &coin);
-    assert_eq!(contract.number("openEscrow(address)", &coin), U256::ZERO, "the escrow of {chain}");
-    let vault = U256::from(FLOAT) + out - into + owed;
-    assert_eq!(side.balance(side.contract), vault, "the vault of {chain}");
-    assert_eq!(contract.book(other.chain, ASSET), (into, out), "the book of {chain}");
+    for account in &side.accounts {
+        money_in(side, own, other, theirs, account);
+    }
+}
 
-    let user = side.user.address;
-    let by_user = own.of(Kind::Closed).map(|id| &own.sent[&id]);
-    let name = local(user);
-    let paid = sum(&mut by_user.filter(|message| message.fields().sender.as_str() == name));
+fn money_in(side: &Side, own: &Events, other: &Side, theirs: &Events, account: &Account) {
+    let (chain, asset) = (side.chain, account.asset);
+    let out: U256 = own.of(Kind::Closed).map(|id| value(&own.sent[&id], asset)).sum();
+    let into: U256 = own.of(Kind::Delivered).map(|id| value(&theirs.sent[&id], asset)).sum();
+    let contract = side.contract();
+    let token = [Arg::address(account.token)];
+    let owed = contract.number("owed(address)", &token);
+    let escrow = contract.number("openEscrow(address)", &token);
+    assert_eq!(escrow, U256::ZERO, "the escrow of {asset} at {chain}");
+    let vault = account.float + out - into + owed;
+    let holds = |holder: Address| held(side, account.token, holder);
+    assert_eq!(holds(side.contract), vault, "the vault of {asset} at {chain}");
+    assert_eq!(contract.book(other.chain, asset), (into, out), "the book of {asset} at {chain}");
+
     let mut got: BTreeMap<Address, U256> = BTreeMap::new();
     for id in own.of(Kind::Delivered) {
         let message = &theirs.sent[&id];
-        let account = format!("0x{}", message.fields().recipient).parse().unwrap();
-        *got.entry(account).or_default() += value(message);
+        let recipient = format!("0x{}", message.fields().recipient).parse().unwrap();
+        *got.entry(recipient).or_default() += value(message, asset);
     }
+    let user = side.user.address;
     let to_user = got.remove(&user).unwrap_or_default();
-    let expected = side.user_money - paid - fees(side) + to_user;
-    assert_eq!(side.balance(user), expected, "what the user of {chain} has");
-    for (account, expected) in got {
-        assert_eq!(side.balance(account), expected, "what {account} of {chain} got");
+    for (recipient, expected) in got {
+        assert_eq!(holds(recipient), expected, "what {recipient} of {chain} got of {asset}");
     }
+    // Stories that hand out tokens know themselves who has how many.
+    if account.token.is_zero() {
+        let name = local(user);
+        let by_user = own.of(Kind::Closed).map(|id| &own.sent[&id]);
+        let by_user = by_user.filter(|message| message.fields().sender.as_str() == name);
+        let paid: U256 = by_user.map(|message| value(message, asset)).sum();
+        let expected = side.user_money - paid - fees(side) + to_user;
+        assert_eq!(holds(user), expected, "what the user of {chain} has");
+    }
+}
+
+fn held(side: &Side, token: Address, holder: Address) -> U256 {
+    if token.is_zero() {
+        return side.balance(holder);
+    }
+    let token = Contract { node: &side.node, address: token };
+    token.number("balanceOf(address)", &[Arg::address(holder)])
 }
 
 /// What the user's transactions cost; those that no block has any more cost nothing.
@@ -129,11 +146,13 @@ fn fees(side: &Side) -> U256 {
             ["gasUsed", "effectiveGasPrice"].map(|key| engine::number(&receipt[key]));
         U256::from(gas) * U256::from(price)
     });
-    costs.fold(U256::ZERO, |sum, cost| sum + cost)
+    costs.sum()
 }
 
-fn value(message: &Message) -> U256 {
-    U256::from_be_bytes(message.amount().to_word())
+/// What a message carries of an asset.
+fn value(message: &Message, asset: &str) -> U256 {
+    let value = message.fields().value.as_ref().filter(|value| value.asset.as_str() == asset);
+    value.map_or(U256::ZERO, |value| U256::from_be_bytes(value.amount.to_word()))
 }
 
 fn local(account: Address) -> String {

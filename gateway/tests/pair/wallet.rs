@@ -12,7 +12,7 @@ use k256::ecdsa::SigningKey;
 pub(crate) const RICH: Secret =
     Secret(hex!("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"));
 /// More than any base fee here, in wei.
-const FEE_MAX: u128 = 20_000_000_000;
+pub(crate) const FEE_MAX: u128 = 20_000_000_000;
 const TIP: u128 = 1_000_000_000;
 
 /// A secp256k1 key.
@@ -64,13 +64,22 @@ impl Wallet {
 
     /// Signs with the next nonce.
     pub(crate) fn sign(&self, action: Action) -> Signed {
+        self.sign_with_tip(action, TIP)
+    }
+
+    /// The same, paying exactly [`FEE_MAX`] a gas, so that it is known what is left.
+    pub(crate) fn sign_at_full_price(&self, action: Action) -> Signed {
+        self.sign_with_tip(action, FEE_MAX)
+    }
+
+    fn sign_with_tip(&self, action: Action, tip: u128) -> Signed {
         let mut next = self.next.lock().unwrap();
         let transaction = TxEip1559 {
             chain_id: self.chain_id,
             nonce: *next,
             gas_limit: action.gas,
             max_fee_per_gas: FEE_MAX,
-            max_priority_fee_per_gas: TIP,
+            max_priority_fee_per_gas: tip,
             to: action.to.map_or(TxKind::Create, TxKind::Call),
             value: action.value,
             access_list: Default::default(),

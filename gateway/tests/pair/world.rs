@@ -18,7 +18,7 @@ use crate::{
     contract::{Contract, send_input},
     daemon::{Daemon, until},
     engine::{Engine, Node},
-    wallet::{Action, RICH, Secret, Signed, Wallet},
+    wallet::{self, Action, RICH, Secret, Signed, Wallet},
 };
 
 /// One name on both sides for what is counted between them.
@@ -32,6 +32,8 @@ const FEE_MONEY: u128 = 20 * ETHER;
 pub(crate) const ETHER: u128 = 1_000_000_000_000_000_000;
 /// How long a transaction may take into a block, on a busy machine too.
 const INCLUDED_WITHIN: Duration = Duration::from_secs(120);
+/// How much is shown of each log when a story fails.
+const LOG_LINES_SHOWN: usize = 25;
 /// After how long a wallet hands over once more what its node shows and puts into no block.
 const HANDED_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// How long a message may take to its end when nothing is wrong.
@@ -41,7 +43,7 @@ pub(crate) const ENDED_WITHIN: Duration = Duration::from_secs(180);
 pub(crate) struct Pair {
     pub(crate) a: Side,
     pub(crate) b: Side,
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
 }
 
 impl Pair {
@@ -69,7 +71,7 @@ impl Pair {
         a.configure(&b);
         b.configure(&a);
         (a.other, b.other) = (b.contract, a.contract);
-        Self { a, b, _home: home }
+        Self { a, b, home }
     }
 
     pub(crate) fn start_gateways(&self) {
@@ -85,6 +87,23 @@ impl Pair {
     }
 }
 
+/// A story that failed leaves its logs: their ends are shown, and all of it is kept.
+impl Drop for Pair {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            return;
+        }
+        self.home.disable_cleanup(true);
+        println!("everything is in {}", self.home.path().display());
+        for gateway in self.a.gateways.iter().chain(&self.b.gateways) {
+            let log = gateway.daemon.log();
+            let end: Vec<_> = log.lines().rev().take(LOG_LINES_SHOWN).collect();
+            println!("{}:", gateway.daemon.directory.display());
+            end.iter().rev().for_each(|line| println!("  {line}"));
+        }
+    }
+}
+
 /// One chain.
 pub(crate) struct Side {
     pub(crate) chain: &'static str,
@@ -97,9 +116,20 @@ pub(crate) struct Side {
     /// The other chain's contract.
     pub(crate) other: Address,
     pub(crate) start: u64,
+    /// What is counted with the other side; the coin is the first.
+    pub(crate) accounts: Vec<Account>,
     tag: String,
     rich: Wallet,
     home: PathBuf,
+}
+
+/// An account with the other side in one asset.
+pub(crate) struct Account {
+    pub(crate) asset: &'static str,
+    /// Zero for the coin.
+    pub(crate) token: Address,
+    /// What the contract held when the story began.
+    pub(crate) float: U256,
 }
 
 /// A gateway of a chain.
@@ -132,6 +162,11 @@ impl Side {
             contract: Address::ZERO,
             other: Address::ZERO,
             start: 0,
+            accounts: vec![Account {
+                asset: ASSET,
+                token: Address::ZERO,
+                float: U256::from(FLOAT),
+            }],
             tag: String::new(),
             rich,
             home,
@@ -265,6 +300,43 @@ value_max = "100000000000000000000"
             );
             fs::write(gateway.daemon.config_file(), text).unwrap();
         }
+    }
+
+    /// The account that has everything and does what nobody in the story is.
+    pub(crate) fn rich(&self) -> &Wallet {
+        &self.rich
+    }
+
+    /// The gateways count in these assets, too.
+    pub(crate) fn count_in(&self, assets: &[&str]) {
+        let alone = format!("asset = \"{ASSET}\"\nvalue_max = \"100000000000000000000\"");
+        let others: Vec<_> =
+            assets.iter().map(|asset| format!("\"{asset}\" = \"1000000\"")).collect();
+        let others = others.join(", ");
+        let all = format!("assets = {{ \"{ASSET}\" = \"100000000000000000000\", {others} }}");
+        for gateway in &self.gateways {
+            gateway.daemon.edit(&alone, &all);
+        }
+    }
+
+    /// The chain's genesis tag.
+    pub(crate) fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// The first gateway pays all it has to the rich account.
+    pub(crate) fn drain_gateway(&self) {
+        let gateway = &self.gateways[0];
+        let key = fs::read_to_string(gateway.daemon.directory.join("evm.key")).unwrap();
+        let secret = Secret(hex::decode(key.trim()).unwrap().try_into().unwrap());
+        let wallet = Wallet::of(&secret, self.node.chain_id(), 0);
+        let value = self.balance(gateway.account) - U256::from(21_000 * wallet::FEE_MAX);
+        let to = Some(self.rich.address);
+        let all = Action { to, value, input: Vec::new(), gas: 21_000 };
+        let signed = wallet.sign_at_full_price(all);
+        self.broadcast(&signed);
+        self.receipt(&signed);
+        assert_eq!(self.balance(gateway.account), U256::ZERO);
     }
 
     pub(crate) fn contract(&self) -> Contract<'_> {
