@@ -74,6 +74,9 @@ mod crowd;
 #[path = "pair/several_nodes.rs"]
 mod several_nodes;
 
+#[path = "pair/dry_run.rs"]
+mod dry_run;
+
 #[path = "pair/fees.rs"]
 mod fees;
 

@@ -138,7 +138,8 @@ async fn two_accounts_of_one_gateway_are_one_voice() {
         tokio::join!(deliver(&[&one, &two]), together).0
     };
     let (alone, together) = tokio::join!(deliver(&[&one]), later);
-    (alone.unwrap(), together.unwrap());
+    alone.unwrap();
+    together.unwrap();
     assert_eq!(world.node.balance(recipient), U256::ZERO);
     assert_eq!(events(&world).await, []);
 }

@@ -1,6 +1,7 @@
 //! What tests ask a node directly: mining, balances, logs. One call, one connection.
 
 use std::{
+    fmt,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     time::Duration,
@@ -18,6 +19,15 @@ pub(crate) enum Fault {
     Gone(String),
     /// The node says no.
     No(Json),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone(cause) => write!(f, "gone: {cause}"),
+            Self::No(error) => write!(f, "refused: {error}"),
+        }
+    }
 }
 
 /// The result of a call.
