@@ -32,8 +32,6 @@ use crate::{
 
 /// An engine that does not answer by then is broken, on a busy machine too.
 const READY_WITHIN: Duration = Duration::from_secs(120);
-/// Time between two blocks that the test makes: short, since a message waits for about ten.
-const BLOCK_EVERY: Duration = Duration::from_millis(200);
 /// Blocks after one that make it final where the tag does not serve.
 const CONFIRMATIONS: u64 = 2;
 /// The development nodes' well-known mnemonic; its first account is [`RICH`](wallet::RICH).
@@ -61,6 +59,15 @@ impl Engine {
         match self {
             Self::Anvil | Self::Ganache => true,
             Self::Geth => false,
+        }
+    }
+
+    /// Time between two blocks that the test makes: short, since a message waits for about ten.
+    fn block_every(self) -> Duration {
+        match self {
+            Self::Anvil | Self::Geth => Duration::from_millis(200),
+            // Each costs it twenty times as much.
+            Self::Ganache => Duration::from_millis(500),
         }
     }
 
@@ -195,7 +202,7 @@ impl Node {
                 if let Some(file) = &dumps {
                     keep_whole(file);
                 }
-                thread::sleep(BLOCK_EVERY);
+                thread::sleep(engine.block_every());
             }
         });
         *node.keeper.lock().unwrap() = Some(keeper);
@@ -334,7 +341,7 @@ impl Node {
     pub(crate) fn call(&self, method: &str, params: &Json) -> Json {
         match rpc::call(self.address, method, params) {
             Ok(result) => result,
-            Err(fault) => panic!("{method}{params}: {fault:?}\n{}", self.log()),
+            Err(fault) => panic!("{method}{params}: {fault}\n{}", self.log()),
         }
     }
 

@@ -12,14 +12,9 @@ use serde_json::{Value as Json, json};
 /// A node that does not answer by then is not there.
 const TIME_MAX: Duration = Duration::from_secs(60);
 
-/// Why there is no result.
-#[derive(Debug)]
-pub(crate) enum Fault {
-    /// Nobody is there, or it died in the middle of its answer.
-    Gone(String),
-    /// The node says no.
-    No(Json),
-}
+/// Why there is no result, in its own words: nobody is there, it died in the middle of its answer,
+/// or the node says no.
+pub(crate) type Fault = String;
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,15 +30,15 @@ pub(crate) fn call(at: SocketAddr, method: &str, params: &Json) -> Result<Json, 
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
     let mut answer = ask(at, &body)?;
     match answer.get("error") {
-        Some(error) => Err(Fault::No(error.clone())),
+        Some(error) => Err(error.to_string()),
         None => Ok(answer["result"].take()),
     }
 }
 
 /// The whole answer to a whole request.
 pub(crate) fn ask(at: SocketAddr, body: &str) -> Result<Json, Fault> {
-    let answer = exchange(at, body).map_err(|error| Fault::Gone(error.to_string()))?;
-    let cut = || Fault::Gone(format!("no whole answer to {body}"));
+    let answer = exchange(at, body).map_err(|error| error.to_string())?;
+    let cut = || format!("no whole answer to {body}");
     let body = body_of(&answer).ok_or_else(cut)?;
     serde_json::from_slice(&body).map_err(|_| cut())
 }

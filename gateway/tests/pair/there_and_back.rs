@@ -48,10 +48,13 @@ fn value_and_data_go_there_and_back(engine: Engine) {
     assert_eq!(answered.fields().data, b"answered");
     b.ends(&answered, Outcome::Delivered);
 
-    // And back.
+    // And back, by a wallet and by the command.
     let back = b.send(&Order::payment(&newcomer("e2e4", 2), 100_000_000_000_000_009));
+    let to = newcomer("e2e4", 3);
+    let told = b.command(&[&to, "--amount", "0.25eth", "--wait", "--timeout", "2m"]);
+    assert!(told.status.success(), "{told:?}");
     b.ends(&back, Outcome::Delivered);
-    assert_eq!(audit(&pair), Ends { delivered: 4, refunded: 1 });
+    assert_eq!(audit(&pair), Ends { delivered: 5, refunded: 1 });
 }
 
 crate::on_each_engine!(value_and_data_go_there_and_back);

@@ -93,6 +93,12 @@ impl Wallet {
         Signed { raw: format!("0x{}", hex::encode(raw)), hash }
     }
 
+    /// Another program has signed with the next number.
+    pub(crate) fn used(&self, hash: String) {
+        *self.next.lock().unwrap() += 1;
+        self.signed.lock().unwrap().push(hash);
+    }
+
     /// Hashes of all that was signed.
     pub(crate) fn signed(&self) -> Vec<String> {
         self.signed.lock().unwrap().clone()

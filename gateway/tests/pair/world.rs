@@ -432,7 +432,14 @@ value_max = "100000000000000000000"
     pub(crate) fn command(&self, arguments: &[&str]) -> Output {
         let (url, gateway) = (self.node.url(), format!("http://{}", self.gateway().submission));
         let at = ["--rpc", &url, "--gateway", &gateway, "--key", "user.key", "--json"];
-        run_any(&self.home, "distpos-send", &[arguments, &at[..]].concat())
+        let output = run_any(&self.home, "distpos-send", &[arguments, &at[..]].concat());
+        // It used a number of the wallet's account, and its fee is the audit's business.
+        if let Ok(told) = serde_json::from_slice::<Json>(&output.stdout)
+            && let Some(hash) = told["transaction"].as_str()
+        {
+            self.user.used(format!("0x{}", hash.trim_start_matches("0x")));
+        }
+        output
     }
 
     /// How a message stands at the first gateway when it is as expected.

@@ -22,7 +22,7 @@ use crate::http;
 /// A gateway that is not ready by then is broken, on a busy machine too.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How often something is looked at that cannot tell by itself.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const LOOK_EVERY: Duration = Duration::from_millis(30);
 
 /// `distpos-gateway run`, or what is needed to start it.
 pub(crate) struct Daemon {
