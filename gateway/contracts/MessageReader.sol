@@ -69,8 +69,10 @@ library MessageReader {
         uint256 destination = word(m.destinationAt);
         unchecked {
             uint256 unused = 256 - 8 * m.destinationLength;
-            // A chain does not send to itself.
-            if ((destination >> unused) << unused == ownText) {
+            uint256 text = destination >> unused;
+            // Zero bytes at the end fill a word, but are in no chain-id.
+            if (text << unused == ownText && text & 0xff != 0) {
+                // A chain does not send to itself.
                 return source == own ? Verdict.Malformed : Verdict.Ours;
             }
         }

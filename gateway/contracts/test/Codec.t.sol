@@ -214,6 +214,18 @@ contract CodecTest is Base {
         }
     }
 
+    /// A destination that only looks like this chain in a zero-filled word is none.
+    function test_the_own_name_has_one_spelling_too() public {
+        string[5] memory wrong = ["e2e4\x00", "e2e4\x00\x00\x00", "0e2e4", "E2E4", "e2e4 "];
+        for (uint256 i = 0; i < 5; i++) {
+            Draft memory m = payment(uint64(i + 1), 1);
+            m.destination = wrong[i];
+            assertSkipped(deliver(m), MALFORMED);
+            assertSkipped(voidBy(gateway, encode(m), "5.7.1 no"), MALFORMED);
+            assertGuard(idOf(m), Inbox.Guard.None);
+        }
+    }
+
     /// Every character, in a sender: what the address grammar allows and nothing else.
     function test_each_character_is_judged_as_the_grammar_says() public {
         bytes memory allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._:/+@=";
