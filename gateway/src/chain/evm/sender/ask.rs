@@ -90,13 +90,13 @@ fn small(call: &'static str, fee: U256) -> Result<u128, RpcError> {
 }
 
 pub(super) async fn receipt(rpc: &Rpc, hash: [u8; 32]) -> Result<Option<Receipt>, RpcError> {
-    rpc.call("eth_getTransactionReceipt", json!([hex(&hash)])).await
+    rpc.anywhere("eth_getTransactionReceipt", json!([hex(&hash)])).await
 }
 
-/// Whether the node has this transaction, in its pool or in a block.
+/// Whether a node has this transaction, in its pool or in a block.
 pub(in crate::chain::evm) async fn knows(rpc: &Rpc, hash: [u8; 32]) -> Result<bool, RpcError> {
     let known: Option<IgnoredAny> =
-        rpc.call("eth_getTransactionByHash", json!([hex(&hash)])).await?;
+        rpc.anywhere("eth_getTransactionByHash", json!([hex(&hash)])).await?;
     Ok(known.is_some())
 }
 
