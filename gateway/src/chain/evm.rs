@@ -30,6 +30,7 @@ use crate::chain::{
 };
 
 mod abi;
+mod absent;
 mod alarm;
 mod answer;
 mod approvals;

@@ -270,18 +270,27 @@ impl TryFrom<RawEvm> for RawEvmNode {
 
 fn check_nodes(rpc: &[String], quorum: usize) -> Result<(), String> {
     if let Some(other) = rpc.iter().find(|url| !url.starts_with("http://")) {
+        let other = shown(other);
         return Err(format!("rpc is {other:?}, expected an address that starts with http://"));
     }
     if !(1..=NODES_MAX).contains(&rpc.len()) {
         return Err(format!("rpc has {} addresses, expected 1 to {NODES_MAX}", rpc.len()));
     }
     if let Some(twice) = rpc.iter().enumerate().find(|(at, url)| rpc[..*at].contains(url)) {
-        return Err(format!("rpc has {:?} twice: one node agrees with itself", twice.1));
+        let twice = shown(twice.1);
+        return Err(format!("rpc has {twice:?} twice: one node agrees with itself"));
     }
     if !(1..=rpc.len()).contains(&quorum) {
         return Err(format!("quorum is {quorum}, expected 1 to {}, the nodes in rpc", rpc.len()));
     }
     Ok(())
+}
+
+/// A node's address without its path, which may hold a provider's key.
+fn shown(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let end = url[host..].find(['/', '?']).map_or(url.len(), |at| host + at);
+    &url[..end]
 }
 
 /// Most nodes: more of them only ask the same of each other.

@@ -302,7 +302,7 @@ fn an_evm_chain_has_one_node_or_several_and_what_it_alerts_of() {
         (three, "quorum = 4", "quorum is 4, expected 1 to 3"),
         (three, "quorum = 0", "quorum is 0, expected 1 to 3"),
         ("[]", "", "rpc has 0 addresses, expected 1 to 8"),
-        ("[\"http://a:1\", \"https://b:1\"]", "", "rpc is \"https://b:1\""),
+        ("[\"http://a:1\", \"https://b:1/v2/secret\"]", "", "rpc is \"https://b:1\","),
         ("[\"http://a:1\", \"http://a:1\"]", "", "rpc has \"http://a:1\" twice"),
         ("7", "", "expected a text, or an array of texts"),
         ("\"http://a:1\"", "balance_min = \"0.05\"", "amount is \"0.05\", expected whole wei"),

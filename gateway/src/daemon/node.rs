@@ -125,9 +125,11 @@ async fn open_evm(
     events: &Arc<dyn Events>,
 ) -> anyhow::Result<Evm> {
     let config = evm_config(chain, node, events.clone());
+    // Once: a keystore takes a second and much memory each time.
+    let wallet = wallet(node, spool)?;
     let mut told = None;
     loop {
-        let evm = match Evm::open(config.clone(), wallet(node, spool)?).await {
+        let evm = match Evm::open(config.clone(), wallet.clone()).await {
             Ok(evm) => evm,
             Err(error) if error.is_temporary() => {
                 let what = format!("chain: {error}");

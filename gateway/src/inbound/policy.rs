@@ -1,7 +1,7 @@
 //! Step 5: what is let in. The local chain is asked what it would do; the named checks of
 //! [`distpos_proto::policy`] and the reservation in the book happen in one commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use distpos_proto::{
     chain::Family,
@@ -22,6 +22,9 @@ use crate::{
     outbound::watch::release,
     transition::{Move, shift},
 };
+
+/// What is told where the reason is this side's.
+pub(super) const SILENT: &str = "the local chain does not answer";
 
 /// What is to become of proven messages.
 #[derive(Debug, Default)]
@@ -45,12 +48,17 @@ pub async fn decide(
     proven: BTreeMap<MessageId, Proven>,
 ) -> Result<Decided, Stopped> {
     let mut asked = Vec::with_capacity(proven.len());
+    let mut told = BTreeSet::new();
     for (id, message) in proven {
         let simulation = match gateway.chain.simulate(message.message()).await {
             Ok(simulation) => simulation,
             Err(error) => {
-                gateway.emit(Event::Alert { what: format!("chain: {error}") });
-                let reply = Reply::new(Code::NOT_NOW, "the local chain does not answer");
+                // Once for each reason: a batch may hold a thousand messages.
+                let what = format!("chain: {error}");
+                if told.insert(what.clone()) {
+                    gateway.emit(Event::Alert { what });
+                }
+                let reply = Reply::new(Code::NOT_NOW, SILENT);
                 if matches!(error, ChainError::Unreachable { .. }) {
                     return Err(PutOff { cause: Cause::Unreachable, reply }.into());
                 }
@@ -62,7 +70,11 @@ pub async fn decide(
     }
     // In the order in which the source chain sent them: a limit is filled from the front.
     asked.sort_by_key(|(_, proven, _)| proven.message().fields().sequence);
-    let (own, now) = (gateway.own(), chain_time(gateway).await?);
+    let now = chain_time(gateway).await.map_err(|error| {
+        gateway.emit(Event::Alert { what: format!("chain: {error}") });
+        PutOff { cause: Cause::Unreachable, reply: Reply::new(Code::NOT_NOW, SILENT) }
+    })?;
+    let own = gateway.own();
     let limits: BTreeMap<_, _> = asked
         .iter()
         .map(|(_, proven, _)| proven.message().fields().source)
@@ -117,17 +129,10 @@ pub async fn decide(
 
 /// The time by which messages expire: that of the chain's final head, so that a gateway's wrong clock
 /// voids nothing. The ledger makes no empty blocks: its time is the gateway's.
-pub(super) async fn chain_time(gateway: &Gateway) -> Result<UnixSeconds, PutOff> {
-    if gateway.facts().family != Family::Evm {
-        return Ok(gateway.now_seconds());
-    }
-    match gateway.chain.head().await {
-        Ok(head) => Ok(head.time),
-        Err(error) => {
-            gateway.emit(Event::Alert { what: format!("chain: {error}") });
-            let reply = Reply::new(Code::NOT_NOW, "the local chain does not answer");
-            Err(PutOff { cause: Cause::Unreachable, reply })
-        }
+pub(super) async fn chain_time(gateway: &Gateway) -> Result<UnixSeconds, ChainError> {
+    match gateway.facts().family {
+        Family::Evm => Ok(gateway.chain.head().await?.time),
+        Family::Ledger | Family::Attested => Ok(gateway.now_seconds()),
     }
 }
 

@@ -152,6 +152,15 @@ async fn a_node_that_bends_its_answers_makes_no_evidence_and_no_messages() {
         assert!(is_garbage(&error), "{field}: {error}");
     }
 
+    // A node that lags or has given up its logs says that there are none: the cursor stays.
+    let node = bent(&world, |method, answer| {
+        if method == "eth_getLogs" {
+            answer["result"] = json!([]);
+        }
+    });
+    let error = open(&node).await.watch(None).await.unwrap_err();
+    assert!(is_garbage(&error) && error.to_string().contains("receipts"), "{error}");
+
     // A message of our own that cannot be read is not passed over: it would be lost.
     let node = bent(&world, |method, answer| {
         if method == "eth_getLogs" {

@@ -292,6 +292,28 @@ async fn what_the_node_dropped_it_is_given_again() {
 
 #[tokio::test]
 #[ignore = "needs anvil"]
+async fn a_count_that_no_account_can_have_is_signed_for_never() {
+    let mut sending = Sending::start().await;
+    let real = sending.world.node.url.clone();
+    for (count, every) in [("0xffffffffffffffff", 1), ("0x5000", 2)] {
+        // What is in blocks and what is in the pool are asked for in turn.
+        let lying = Between::start(&real, move |method, nth| match method {
+            "eth_getTransactionCount" if nth % every == every - 1 => Does::Says(count),
+            _ => Does::Pass,
+        });
+        sending.open(&lying.url, vec![key(GATEWAY)], CAP).await;
+        let submission = sending.deliver(&[1, 2]);
+        until("it is asked twice", || lying.calls("eth_getTransactionCount") > 3).await;
+        assert_eq!(sending.rows(), [], "{count}");
+        submission.abort();
+    }
+    sending.open(&real, vec![key(GATEWAY)], CAP).await;
+    sending.deliver(&[1, 2]).await.unwrap().unwrap();
+    assert_eq!(sending.delivered().await.len(), 2);
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
 async fn a_number_taken_by_another_program_fails_only_that_attempt() {
     let mut sending = Sending::start().await;
     let real = sending.world.node.url.clone();

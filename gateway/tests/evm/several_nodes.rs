@@ -436,6 +436,49 @@ async fn a_transaction_goes_to_every_node_and_one_that_takes_it_is_enough() {
 
 #[tokio::test]
 #[ignore = "needs anvil"]
+async fn a_node_that_took_a_transaction_and_did_not_say_so_counts_more_than_one_that_refuses() {
+    let world = World::start().await;
+    let taken = Arc::new(AtomicUsize::new(0));
+    let mute = FalseNode::start_raw({
+        let (pass, taken) = (pass_on(&world), Arc::clone(&taken));
+        move |body, method| {
+            let answer = pass(body).to_string().into_bytes();
+            match method {
+                "eth_sendRawTransaction" => {
+                    taken.fetch_add(1, Ordering::SeqCst);
+                    Answer::Never
+                }
+                _ => Answer::Body(answer),
+            }
+        }
+    });
+    let deaf = FalseNode::start_raw({
+        let pass = pass_on(&world);
+        move |body, method| match method {
+            "eth_sendRawTransaction" => refusal(body, -32_000),
+            "eth_getTransactionByHash" => {
+                let call: Json = serde_json::from_str(body).unwrap();
+                result(&call["id"], &Json::Null)
+            }
+            _ => pass(body).to_string().into_bytes(),
+        }
+    });
+    let (evm, _) = open(&world, &[&deaf, &mute], 1).await;
+    let (evm, account) = (evm.unwrap(), key(GATEWAY).address());
+    let before = world.node.rpc("eth_getTransactionCount", &json!([account.to_string(), "latest"]));
+    let message = world.foreign.message(1, &super::world::local(account));
+    let message = distpos_proto::message::Message::new(message).unwrap();
+    let admitted = world.foreign.admitted(&message);
+    let submitted = evm.submit(distpos_gateway::chain::Submission::Deliver(vec![admitted])).await;
+    assert!(!submitted.unwrap().transaction.is_empty());
+    let after = world.node.rpc("eth_getTransactionCount", &json!([account.to_string(), "latest"]));
+    let number = |count: &Json| u64::from_str_radix(&count.as_str().unwrap()[2..], 16).unwrap();
+    assert_eq!(number(&after), number(&before) + 1, "signed once");
+    assert_eq!(taken.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
 async fn ranges_shrink_to_what_a_node_grants_and_one_that_grants_nothing_is_named() {
     let world = World::start().await;
     sent(&world).await;

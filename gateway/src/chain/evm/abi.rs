@@ -183,6 +183,10 @@ impl Event {
         (Self::Approved, "Approved(bytes32,address,uint8,bytes)"),
     ];
 
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().map(|(event, _)| *event)
+    }
+
     pub(super) fn topic(self) -> B256 {
         let found = Self::ALL.iter().find(|(event, _)| *event == self);
         keccak256(found.expect("every event is in the table").1)
@@ -190,7 +194,7 @@ impl Event {
 
     /// The event of a first topic; none for those that are not a message's.
     pub(super) fn of(topic: &[u8; 32]) -> Option<Self> {
-        Self::ALL.iter().map(|(event, _)| *event).find(|event| event.topic().0 == *topic)
+        Self::all().find(|event| event.topic().0 == *topic)
     }
 }
 

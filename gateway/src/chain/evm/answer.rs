@@ -1,7 +1,7 @@
 //! What the node answers, as types: hex and quantities are read strictly, the rest is ignored.
 
 use alloy_consensus::Header;
-use alloy_primitives::{Address, B64, B256, Bloom, Bytes, Log, U256};
+use alloy_primitives::{Address, B64, B256, Bloom, BloomInput, Bytes, Log, U256};
 use alloy_rlp::Encodable;
 use distpos_proto::{
     chain::{BlockHash, Height},
@@ -130,6 +130,11 @@ impl Block {
             block: BlockHash(self.hash.0),
             time: UnixSeconds(self.timestamp.0),
         }
+    }
+
+    /// Whether its header's bloom filter has room for a log with this address or topic.
+    pub(super) fn may_log(&self, what: &[u8]) -> bool {
+        Bloom::from(self.logs_bloom.0).contains_input(BloomInput::Raw(what))
     }
 
     /// Whether the chain has a fee market (EIP-1559).

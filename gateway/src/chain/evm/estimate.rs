@@ -19,6 +19,9 @@ const TRANSACTION_GAS: u64 = 21_000;
 /// …and a byte of its input (EIP-2028): zeros and others.
 const ZERO_BYTE_GAS: u64 = 4;
 const OTHER_BYTE_GAS: u64 = 16;
+/// Most gas that the contract gives a call. Without a bound, whoever asks could keep the node busy
+/// with all that a block may use, several times over.
+const CALL_GAS_MAX: u64 = 5_000_000;
 /// The margin: a fifth, and what a storage slot that is not there any more costs. The state may have
 /// changed by the time the message comes.
 const MARGIN_PARTS: u64 = 5;
@@ -43,6 +46,7 @@ impl Evm {
             "from": hex(Address::from_word(executor.into()).as_slice()),
             "to": recipient_text,
             "data": hex(&input),
+            "gas": format!("{:#x}", input_gas(&input).saturating_add(CALL_GAS_MAX)),
         });
         match self.rpc.call::<Number>("eth_estimateGas", json!([call])).await {
             Ok(Number(estimate)) => Ok(Some(with_margin(estimate, &input))),
@@ -70,11 +74,16 @@ fn on_distpos(message: &Message) -> Vec<u8> {
 /// The call's own part of a transaction's gas. Where the price of the input alone sets the estimate
 /// (EIP-7623) it comes out higher than it is, never lower.
 fn with_margin(estimate: u64, input: &[u8]) -> u64 {
+    let own = estimate.saturating_sub(input_gas(input));
+    own.saturating_add(own / MARGIN_PARTS).saturating_add(MARGIN_GAS)
+}
+
+/// What a transaction with this input costs before it does anything.
+fn input_gas(input: &[u8]) -> u64 {
     let zeros = input.iter().filter(|byte| **byte == 0).count() as u64;
     let others = input.len() as u64 - zeros;
     let bytes = zeros.saturating_mul(ZERO_BYTE_GAS) + others.saturating_mul(OTHER_BYTE_GAS);
-    let own = estimate.saturating_sub(TRANSACTION_GAS.saturating_add(bytes));
-    own.saturating_add(own / MARGIN_PARTS).saturating_add(MARGIN_GAS)
+    TRANSACTION_GAS.saturating_add(bytes)
 }
 
 #[cfg(test)]

@@ -9,6 +9,11 @@ const ATTEMPTS_A_DOUBLING: usize = 4;
 /// The steps end at a whole fee more: eight eighths.
 const DOUBLINGS_MAX: usize = 3;
 
+/// How many times the market's price is offered at most to replace a transaction…
+const MARKETS_MAX: u128 = 10;
+/// …and what may be offered in any case, in wei: where gas costs next to nothing, steps are small.
+const REPLACEMENT_MAX_LEAST: u128 = 10_000_000_000;
+
 /// What a transaction offers per gas, in wei.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fees {
@@ -45,6 +50,12 @@ impl Market {
     pub(super) fn offer(&self, cap: u128) -> Fees {
         let max = self.fees.max.min(cap);
         Fees { max, tip: self.fees.tip.min(max) }
+    }
+
+    /// Most that a replacement offers: past that, a node that has lost its peers or a block maker that
+    /// will not have the transaction is the reason, and a tip of that height would be paid for nothing.
+    pub(super) fn replacement_max(&self) -> u128 {
+        self.fees.max.saturating_mul(MARKETS_MAX).max(REPLACEMENT_MAX_LEAST)
     }
 
     /// What the replacement of a transaction offers that was tried `attempts` times; none if the
@@ -96,6 +107,19 @@ mod tests {
         assert_eq!(calm.replacement(old, 99, 500), Some(Fees { max: 160, tip: 16 }), "double");
         let none = Fees { max: 0, tip: 0 };
         assert_eq!(calm.replacement(none, 1, 500), Some(Fees { max: 21, tip: 1 }));
+    }
+
+    #[test]
+    fn a_transaction_that_nobody_mines_is_not_raised_far_past_the_market() {
+        let market = Market::with_base(20 * GWEI, GWEI);
+        let (cap, mut fees) = (market.replacement_max().min(500 * GWEI), market.offer(500 * GWEI));
+        let mut attempts = 1;
+        while let Some(next) = market.replacement(fees, attempts, cap) {
+            (fees, attempts) = (next, attempts + 1);
+        }
+        assert!(fees.max <= 410 * GWEI && fees.tip <= 12 * GWEI, "{fees:?}");
+        assert_eq!(Market::without_base(0).replacement_max(), 10 * GWEI);
+        assert_eq!(Market::without_base(u128::MAX).replacement_max(), u128::MAX);
     }
 
     proptest! {

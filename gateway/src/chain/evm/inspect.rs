@@ -158,7 +158,7 @@ impl Look<'_> {
     /// How many blocks of logs it gives at once.
     async fn ranges(&mut self, head: &Block) {
         let first = self.config.start.0.min(head.number.0);
-        let mut blocks = (head.number.0 - first + 1).min(RANGE_BLOCKS_MAX);
+        let mut blocks = (head.number.0 - first).saturating_add(1).min(RANGE_BLOCKS_MAX);
         let wanted = blocks.min(RANGE_BLOCKS_WANTED);
         loop {
             match self.logs(head.number.0 - (blocks - 1), head.number.0).await {

@@ -424,7 +424,8 @@ impl Lane {
             if !(waited && passed_over && (first || newest.fees.max < pool.market.least)) {
                 continue;
             }
-            let more = pool.market.replacement(newest.fees, flight.tries, rules.fee_max);
+            let cap = rules.fee_max.min(pool.market.replacement_max());
+            let more = pool.market.replacement(newest.fees, flight.tries, cap);
             let legacy = pool.market.legacy;
             match more.filter(|_| flight.attempts.len() < ATTEMPTS_MAX) {
                 Some(fees) => {
@@ -432,10 +433,15 @@ impl Lane {
                 }
                 None if !flight.told => {
                     flight.told = true;
+                    let why = if cap < rules.fee_max {
+                        "far more than that: it is not the price that keeps it out"
+                    } else {
+                        "as much as fee_max allows"
+                    };
                     steps.push(Step::Alert(format!(
-                        "transaction {nonce} of {account} is in no block and offers {} wei per \
-                         gas, as much as fee_max allows; blocks ask {}: it waits",
-                        newest.fees.max, pool.market.least
+                        "transaction {nonce} of {account} is in no block; blocks ask {} wei per \
+                         gas, and it offers {}, {why}: it waits",
+                        pool.market.least, newest.fees.max
                     )));
                 }
                 None => {}

@@ -86,7 +86,7 @@ impl Evm {
     }
 
     /// The block's receipts; one by one from nodes that do not give them at once.
-    async fn receipts(&self, found: &Block) -> Result<Vec<Receipt>, ChainError> {
+    pub(super) async fn receipts(&self, found: &Block) -> Result<Vec<Receipt>, ChainError> {
         let height = number(Height(found.number.0));
         let receipts = match self.rpc.found::<Vec<Receipt>>(RECEIPTS, json!([height])).await {
             Ok(receipts) => receipts,

@@ -158,6 +158,24 @@ impl Rpc {
         self.decide(call, &params, Option::is_some).await
     }
 
+    /// What any node has, such as a transaction in its pool; none if no node has it that is well.
+    pub(super) async fn anywhere<T: DeserializeOwned>(
+        &self,
+        call: &'static str,
+        params: Json,
+    ) -> Result<Option<T>, RpcError> {
+        let mut answered = false;
+        let ready = self.order().into_iter().filter(|index| !self.is_resting(*index));
+        for index in ready.collect::<Vec<_>>() {
+            match self.ask::<Option<T>>(index, call, &params).await {
+                Ok(Some(found)) => return Ok(Some(found)),
+                Ok(None) => answered = true,
+                Err(_) => {}
+            }
+        }
+        if answered { Ok(None) } else { self.first(call, &params, Option::is_some).await }
+    }
+
     /// The newest height that enough nodes have reached, by an answer that holds one: the head
     /// moves while it is asked for, so that equal answers cannot be had.
     pub(super) async fn height<T: DeserializeOwned>(

@@ -51,6 +51,7 @@ pub const FEE_BUMP_AFTER_DEFAULT: Duration = Duration::from_secs(30);
 const ROLE_AGE_MAX: Duration = Duration::from_secs(60);
 
 /// What a chain is sent to with: keys, the store of what they signed, and what may be paid.
+#[derive(Clone)]
 pub struct Wallet {
     keys: Vec<EvmKey>,
     store: Arc<dyn TransactionStore>,

@@ -10,6 +10,7 @@ use k256::ecdsa::SigningKey;
 use zeroize::Zeroizing;
 
 /// The key of an EVM account; wiped from memory when dropped.
+#[derive(Clone)]
 pub struct EvmKey(SigningKey);
 
 impl EvmKey {

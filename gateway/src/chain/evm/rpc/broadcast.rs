@@ -14,7 +14,8 @@ use super::{Rpc, RpcError};
 const OTHERS_TIME_MAX: Duration = Duration::from_secs(2);
 
 impl Rpc {
-    /// The first that takes it is believed; if none does, what tells most.
+    /// The first that takes it is believed; if none does, one that may have taken it without saying
+    /// so counts more than the others' refusals: what is refused may be signed anew.
     pub(super) async fn broadcast<T: DeserializeOwned>(
         &self,
         call: &'static str,
@@ -36,9 +37,13 @@ impl Rpc {
                     Err(fault) => faults.push((index, fault)),
                 }
             }
-            if !self.waited(&mut waits, &faults).await {
-                return Err(self.told(call, params, faults));
+            if self.waited(&mut waits, &faults).await {
+                continue;
             }
+            if faults.iter().any(|(_, fault)| fault.may_have_done()) {
+                faults.retain(|(_, fault)| fault.may_have_done());
+            }
+            return Err(self.told(call, params, faults));
         }
     }
 }

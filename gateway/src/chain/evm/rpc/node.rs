@@ -60,7 +60,9 @@ type Connection = SendRequest<Full<Bytes>>;
 /// What became of a call to one node.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// No connection, or no answer in time.
+    /// No connection: it was not asked.
+    Unreached(String),
+    /// It was asked, and there is no answer in time.
     Silent(String),
     /// An HTTP status that is none of success, and no JSON-RPC with it.
     Status(StatusCode),
@@ -82,7 +84,8 @@ impl Fault {
         match self {
             Self::Error(error) => !error.is_lack(),
             Self::TooLong => true,
-            Self::Silent(_)
+            Self::Unreached(_)
+            | Self::Silent(_)
             | Self::Status(_)
             | Self::Limited(_)
             | Self::Garbage(_)
@@ -93,8 +96,22 @@ impl Fault {
     /// Whether the node itself is to be avoided for a while.
     pub(super) fn is_failure(&self) -> bool {
         match self {
-            Self::Silent(_) | Self::Status(_) | Self::Garbage(_) | Self::OtherChain(_) => true,
+            Self::Unreached(_)
+            | Self::Silent(_)
+            | Self::Status(_)
+            | Self::Garbage(_)
+            | Self::OtherChain(_) => true,
             Self::Limited(_) | Self::TooLong | Self::Error(_) => false,
+        }
+    }
+
+    /// Whether it may have done what it was asked for all the same.
+    pub(super) fn may_have_done(&self) -> bool {
+        match self {
+            Self::Silent(_) | Self::Garbage(_) | Self::TooLong => true,
+            // What stands before the node may have given up waiting for it.
+            Self::Status(status) => status.is_server_error(),
+            Self::Unreached(_) | Self::Limited(_) | Self::OtherChain(_) | Self::Error(_) => false,
         }
     }
 
@@ -104,7 +121,7 @@ impl Fault {
             Self::Error(error) if !error.is_no_method() => 0,
             Self::TooLong => 1,
             Self::Limited(_) => 2,
-            Self::Silent(_) | Self::Status(_) | Self::Garbage(_) => 3,
+            Self::Unreached(_) | Self::Silent(_) | Self::Status(_) | Self::Garbage(_) => 3,
             Self::Error(_) => 4,
             // For the operator, and for good: only if nothing else is wrong.
             Self::OtherChain(_) => 5,
@@ -115,7 +132,7 @@ impl Fault {
     pub(super) fn told(self, call: &'static str, what: String, node: &str) -> RpcError {
         let node = node.to_owned();
         RpcError::Chain(match self {
-            Self::Silent(cause) => ChainError::Unreachable { node, cause },
+            Self::Unreached(cause) | Self::Silent(cause) => ChainError::Unreachable { node, cause },
             Self::Status(status) => garbage(call, format!("HTTP status {status} from {node}")),
             Self::Limited(wait) => ChainError::RateLimited { node, wait },
             Self::Garbage(what) => garbage(call, what),
@@ -132,7 +149,7 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Silent(cause) => write!(f, "does not answer: {cause}"),
+            Self::Unreached(cause) | Self::Silent(cause) => write!(f, "does not answer: {cause}"),
             Self::Status(status) => write!(f, "answers with HTTP status {status}"),
             Self::Limited(_) => write!(f, "is asked too often"),
             Self::Garbage(what) => write!(f, "answers with garbage: {what}"),
@@ -243,12 +260,13 @@ impl Node {
     async fn connect(&self) -> Result<Connection, Fault> {
         let (host, port) = &self.authority;
         let stream = timeout(CONNECT_TIME_MAX, TcpStream::connect((host.as_str(), *port))).await;
+        let unreached = |cause: &dyn fmt::Display| Fault::Unreached(cause.to_string());
         let stream = stream
-            .map_err(|_| silent(&"connecting took too long"))?
-            .map_err(|error| silent(&error))?;
-        stream.set_nodelay(true).map_err(|error| silent(&error))?;
+            .map_err(|_| unreached(&"connecting took too long"))?
+            .map_err(|error| unreached(&error))?;
+        stream.set_nodelay(true).map_err(|error| unreached(&error))?;
         let (connection, driver) =
-            handshake(TokioIo::new(stream)).await.map_err(|error| silent(&error))?;
+            handshake(TokioIo::new(stream)).await.map_err(|error| unreached(&error))?;
         // Ends with the connection; what goes wrong is seen by the call that uses it.
         tokio::spawn(driver);
         Ok(connection)

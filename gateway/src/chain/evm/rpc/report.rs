@@ -46,7 +46,7 @@ impl Rpc {
                 memory.health.lacks(call, now);
             }
             // It may come back as a node of another chain.
-            Fault::Silent(_) => memory.standing = Standing::Unchecked,
+            Fault::Unreached(_) | Fault::Silent(_) => memory.standing = Standing::Unchecked,
             Fault::Status(_)
             | Fault::Garbage(_)
             | Fault::TooLong

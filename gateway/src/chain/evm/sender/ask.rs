@@ -15,10 +15,33 @@ pub(in crate::chain::evm) const SEND: &str = "eth_sendRawTransaction";
 /// What the tip is where the node does not say, in wei.
 const TIP_DEFAULT: u64 = 1_000_000_000;
 
-/// How many transactions of an account there are, up to a block's tag.
-pub(super) async fn count(rpc: &Rpc, account: Address, tag: &'static str) -> Result<u64, RpcError> {
+/// Most transactions that an account is believed to have made: a thousand a second for 30 years.
+const COUNT_MAX: u64 = 1 << 40;
+/// Most of them that are believed to be in the node's pool; nodes keep some thousands in all.
+const PENDING_MAX: u64 = 10_000;
+const COUNT: &str = "eth_getTransactionCount";
+
+/// How many transactions of an account are in blocks.
+pub(super) async fn latest(rpc: &Rpc, account: Address) -> Result<u64, RpcError> {
+    count(rpc, account, "latest").await
+}
+
+/// The same with those in the pool, where `latest` are in blocks. A number that is too high would
+/// be signed for, and the gap below it filled for money.
+pub(super) async fn pending(rpc: &Rpc, account: Address, latest: u64) -> Result<u64, RpcError> {
+    let pending = count(rpc, account, "pending").await?;
+    match pending.saturating_sub(latest) {
+        0..=PENDING_MAX => Ok(pending),
+        ahead => Err(garbage(COUNT, format!("{ahead} transactions wait in the pool")).into()),
+    }
+}
+
+async fn count(rpc: &Rpc, account: Address, tag: &'static str) -> Result<u64, RpcError> {
     let params = json!([hex(account.as_slice()), tag]);
-    Ok(rpc.call::<Number>("eth_getTransactionCount", params).await?.0)
+    match rpc.call::<Number>(COUNT, params).await?.0 {
+        count @ 0..=COUNT_MAX => Ok(count),
+        count => Err(garbage(COUNT, format!("{count} transactions of one account")).into()),
+    }
 }
 
 /// What an account holds, in wei.
@@ -67,13 +90,13 @@ fn small(call: &'static str, fee: U256) -> Result<u128, RpcError> {
 }
 
 pub(super) async fn receipt(rpc: &Rpc, hash: [u8; 32]) -> Result<Option<Receipt>, RpcError> {
-    rpc.call("eth_getTransactionReceipt", json!([hex(&hash)])).await
+    rpc.anywhere("eth_getTransactionReceipt", json!([hex(&hash)])).await
 }
 
-/// Whether the node has this transaction, in its pool or in a block.
+/// Whether a node has this transaction, in its pool or in a block.
 pub(in crate::chain::evm) async fn knows(rpc: &Rpc, hash: [u8; 32]) -> Result<bool, RpcError> {
     let known: Option<IgnoredAny> =
-        rpc.call("eth_getTransactionByHash", json!([hex(&hash)])).await?;
+        rpc.anywhere("eth_getTransactionByHash", json!([hex(&hash)])).await?;
     Ok(known.is_some())
 }
 

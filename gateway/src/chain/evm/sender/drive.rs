@@ -69,13 +69,13 @@ pub(super) async fn run(shared: Arc<Shared>, index: usize) {
 }
 
 async fn turn(shared: &Shared, post: &Post) -> Result<(), RpcError> {
-    let latest = ask::count(&shared.rpc, post.account, "latest").await?;
+    let latest = ask::latest(&shared.rpc, post.account).await?;
     let (below, from, looks) = {
         let desk = post.desk();
         (desk.lane.below(latest), desk.lane.from(latest), desk.lane.looks(Instant::now()))
     };
     let mut receipts = receipts(shared, below).await?;
-    let pool = if looks { Some(pool(shared, post, from).await?) } else { None };
+    let pool = if looks { Some(pool(shared, post, latest, from).await?) } else { None };
     let head = pool.as_ref().map_or(0, |pool| pool.head);
     let said = Said { latest, mined: receipts.keys().copied().collect(), pool };
     let work = {
@@ -110,10 +110,11 @@ async fn receipts(
 async fn pool(
     shared: &Shared,
     post: &Post,
+    latest: u64,
     flights: Vec<(u64, Vec<[u8; 32]>)>,
 ) -> Result<Pool, RpcError> {
     let rpc = &shared.rpc;
-    let pending = ask::count(rpc, post.account, "pending").await?;
+    let pending = ask::pending(rpc, post.account, latest).await?;
     let mut known = std::collections::BTreeSet::new();
     for (nonce, hashes) in flights {
         // What the node counts it has; what it does not count may wait for a lower number.
