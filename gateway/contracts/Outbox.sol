@@ -129,7 +129,6 @@ abstract contract Outbox is Payer {
         if (expires == 0) expires = uint64(block.timestamp + EXPIRES_AFTER_DEFAULT);
         if (expires <= block.timestamp || expires > block.timestamp + EXPIRES_AFTER_MAX) revert Expires();
         (m.destination, m.split) = split(to);
-        if (m.destination == own) revert OwnChain();
         (m.gas, m.onFail, m.expires) = (gas, onFail, expires);
     }
 
@@ -197,12 +196,13 @@ abstract contract Outbox is Payer {
         return msg.data[:0];
     }
 
-    /// Splits at the first "x": hex has none.
-    function split(string calldata to) private pure returns (uint128 chain, uint256 place) {
+    /// Splits an address on another chain at the first "x": hex has none.
+    function split(string calldata to) private view returns (uint128 chain, uint256 place) {
         bytes calldata text = bytes(to);
         while (place < text.length && place < 33 && text[place] != "x") place++;
         if (place >= text.length || text[place] != "x") revert NotAnAddress();
         chain = Text.chainOf(uint256(bytes32(text)), place);
         if (chain == 0 || !Text.isLocal(text[place + 1:])) revert NotAnAddress();
+        if (chain == own) revert OwnChain();
     }
 }

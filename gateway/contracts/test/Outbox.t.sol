@@ -280,6 +280,9 @@ contract DepositTest is Base {
         door.forwardDeposit(TO, address(0), address(0));
         vm.expectRevert(Vault.OwnChain.selector);
         door.forwardDeposit("e2e4xabc", alice, address(0));
+        // Who is told an address pays to it: there must be a way out.
+        vm.expectRevert(Vault.OwnChain.selector);
+        door.depositAddress("e2e4xabc", alice);
     }
 
     function test_a_deposit_gives_to_its_creator_only() public {
