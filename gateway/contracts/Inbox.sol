@@ -202,7 +202,7 @@ abstract contract Inbox is Payer {
         if (!ok || m.recipientLength != 40) return Why.NotHex;
         if (
             uint160(to) < PRECOMPILES_END || to == address(this) || to == address(executor)
-                || (to.code.length != 0 && isBacking[to])
+                || to == address(clerk) || (to.code.length != 0 && isBacking[to])
         ) return Why.NotARecipient;
         (p.to, p.amount, p.gas, p.exact, p.keep) = (to, m.amount, m.gas, true, m.onFail == 1);
         p.token = address(0);

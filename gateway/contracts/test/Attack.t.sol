@@ -293,14 +293,22 @@ contract AttackTest is Base {
     // Confused deputies
 
     function test_own_contracts_precompiles_and_tokens_get_no_messages() public {
-        address[7] memory wrong = [
-            address(door), address(door.executor()), address(0), address(1), address(9), address(0xffff), address(token)
+        address[8] memory wrong = [
+            address(door), address(door.executor()), created(1), address(0), address(1), address(9), address(0xffff), address(token)
         ];
-        for (uint64 i = 0; i < 7; i++) {
+        // The door made its clerk first, then its executor.
+        assertTrue(created(1).code.length != 0 && created(2) == address(door.executor()), "clerk");
+        for (uint64 i = 0; i < 8; i++) {
             assertSkipped(deliver(call(i + 1, wrong[i], 0)), "5.1.1 recipient is not for messages");
             assertSkipped(deliver(call(i + 1, wrong[i], 5)), "5.1.1 recipient is not for messages");
+            assertSkipped(deliver(tokens(i + 1, wrong[i], 5)), "5.1.1 recipient is not for messages");
         }
         assertDelivered(deliver(payment(99, 1)));
+    }
+
+    /// The address of a contract that the door created.
+    function created(uint8 nonce) private view returns (address) {
+        return address(uint160(uint256(keccak256(abi.encodePacked(hex"d694", address(door), nonce)))));
     }
 
     function test_nobody_else_uses_the_executor() public {
