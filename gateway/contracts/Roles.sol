@@ -140,9 +140,11 @@ abstract contract Roles {
         return ones(activeBits);
     }
 
-    /// Whether a gateway has approved already, where that alone was not enough.
+    /// Whether a gateway has approved already and doing it again changes nothing. Where the owner
+    /// has made fewer enough meanwhile, it does: a repetition ends the message then.
     function hasApproved(bytes32 id, Action action, address gateway) external view returns (bool) {
-        return approvals[keccak256(abi.encode(id, action))] >> gateways[gateway].index & 1 == 1;
+        uint256 bits = approvals[keccak256(abi.encode(id, action))];
+        return bits >> gateways[gateway].index & 1 == 1 && ones(bits & activeBits) < required;
     }
 
     /// Counts the caller's approval where more than one must agree. A gateway that lost its role

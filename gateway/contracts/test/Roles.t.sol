@@ -351,6 +351,30 @@ contract ApprovalTest is Base {
         assertDelivered(deliverBy(second, raw));
     }
 
+    /// One of three is lost for good, and two have approved before two are enough: whoever repeats
+    /// its approval ends the message, and is told that it is worth its gas.
+    function test_fewer_are_enough_for_what_is_approved_already() public {
+        vm.prank(owner);
+        door.setRequired(3);
+        bytes32 id = door.send{value: 5}("b1c2xabc", "", 0, 0, 0);
+        refund(id);
+        vm.prank(second);
+        door.end(new bytes32[](0), only(id));
+        assertTrue(door.hasApproved(id, Roles.Action.Refund, gateway), "a repetition changes nothing");
+        vm.prank(owner);
+        door.setRequired(2);
+        assertTrue(!door.hasApproved(id, Roles.Action.Refund, gateway), "a repetition is enough");
+        // Who has no role any more does not count there either.
+        vm.prank(owner);
+        door.setGateway(second, false);
+        assertTrue(door.hasApproved(id, Roles.Action.Refund, gateway), "alone again");
+        vm.prank(owner);
+        door.setGateway(second, true);
+        uint256 before = address(this).balance;
+        refund(id);
+        assertEq(address(this).balance, before + 5, "refunded");
+    }
+
     /// k distinct active gateways, in whatever order and however often they call.
     function testFuzz_k_of_n(uint8 k, uint8[10] memory calls, uint8 removed) public {
         k = k % 4 + 2;
