@@ -33,7 +33,7 @@ abstract contract Payer is Vault {
     function perform(Payment calldata p, bytes calldata input) external returns (uint8) {
         if (msg.sender != address(this)) revert OnlySelf();
         if (p.token != address(0)) {
-            if (!payToken(p.token, p.to, p.amount, p.exact)) revert Refusal(Why.NotExact, "");
+            if (!payToken(p.token, p.to, p.amount, p.exact, true)) revert Refusal(Why.NotExact, "");
         } else if (p.amount != 0 && !pay(p.to, p.amount)) {
             revert Refusal(Why.PaymentRefused, "");
         }

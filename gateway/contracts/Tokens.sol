@@ -26,9 +26,10 @@ library Tokens {
         }
     }
 
-    /// `transfer` with bounded gas.
-    function transfer(address token, address to, uint256 amount) internal returns (bool) {
-        enough(TRANSFER_GAS);
+    /// `transfer`, with `TRANSFER_GAS` or, where nobody else waits, all gas of who called.
+    function transfer(address token, address to, uint256 amount, bool bounded) internal returns (bool) {
+        if (bounded) enough(TRANSFER_GAS);
+        uint256 gasLimit = bounded ? TRANSFER_GAS : gasleft();
         bool ok;
         assembly ("memory-safe") {
             let start := mload(0x40)
@@ -37,7 +38,7 @@ library Tokens {
             mstore(add(start, 4), to)
             mstore(add(start, 36), amount)
             mstore(0, 0)
-            ok := call(TRANSFER_GAS, token, 0, start, 68, 0, 32)
+            ok := call(gasLimit, token, 0, start, 68, 0, 32)
         }
         return taken(token, ok);
     }

@@ -160,11 +160,21 @@ abstract contract Vault is Roles {
     }
 
     /// Pays out a refund that was refused when it was pushed, wherever its owner wants it.
-    function claim(address token, address to) external locked {
-        uint256 amount = claimable[msg.sender][token];
+    function claim(address token, address to) external {
+        settle(msg.sender, token, to);
+    }
+
+    /// The same for an account that cannot ask for it, and to that account only; anybody may.
+    function claimFor(address account, address token) external {
+        settle(account, token, account);
+    }
+
+    /// Pays a debt, with all the gas that the caller gives.
+    function settle(address account, address token, address to) private locked {
+        uint256 amount = claimable[account][token];
         // Without a debt there is no reason to call what the caller says is a token.
         if (amount == 0) revert NothingOwed();
-        claimable[msg.sender][token] = 0;
+        claimable[account][token] = 0;
         held[token].owed -= uint128(amount);
         bool ok;
         if (token == address(0)) {
@@ -172,7 +182,7 @@ abstract contract Vault is Roles {
                 ok := call(gas(), to, amount, 0, 0, 0, 0)
             }
         } else {
-            ok = payToken(token, to, amount, false);
+            ok = payToken(token, to, amount, false, false);
         }
         if (!ok) revert PaymentRefused();
     }
@@ -249,10 +259,13 @@ abstract contract Vault is Roles {
 
     /// Pays in a token. The vault never loses more than the amount; `exact` wants that the
     /// recipient has all of it. What was moved when it says no is the caller's to undo.
-    function payToken(address token, address to, uint256 amount, bool exact) internal returns (bool) {
+    function payToken(address token, address to, uint256 amount, bool exact, bool bounded)
+        internal
+        returns (bool)
+    {
         (bool known, uint256 before) = Tokens.balanceOf(token, address(this));
         (bool knownTo, uint256 beforeTo) = exact ? Tokens.balanceOf(token, to) : (true, 0);
-        if (!known || !knownTo || before < amount || !Tokens.transfer(token, to, amount)) return false;
+        if (!known || !knownTo || before < amount || !Tokens.transfer(token, to, amount, bounded)) return false;
         (bool knownLater, uint256 later) = Tokens.balanceOf(token, address(this));
         if (!knownLater || later < before - amount) return false;
         if (!exact) return true;

@@ -226,6 +226,17 @@ contract OddToken is Token {
     }
 }
 
+/// A token that does a lot of accounting with each transfer.
+contract DearToken is Token {
+    mapping(uint256 => uint256) private notes;
+    uint256 private last;
+
+    function move(address from, address to, uint256 amount) internal override {
+        for (uint256 i = 0; i < 12; i++) notes[++last] = amount;
+        super.move(from, to, amount);
+    }
+}
+
 /// A token whose balances cannot be read while it is blind.
 contract BlindToken {
     mapping(address => uint256) private held;

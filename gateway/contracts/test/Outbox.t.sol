@@ -130,6 +130,22 @@ contract OutboxTest is Base {
         puppet.act(address(door), 0, abi.encodeCall(door.claim, (address(0), bob)));
     }
 
+    /// A sender's contract that needs gas to be paid and knows nothing of claims.
+    function test_anybody_brings_a_sender_what_is_owed_to_it() public {
+        Puppet puppet = new Puppet();
+        bytes memory input = abi.encodeCall(door.send, (TO, "", 0, 0, 0));
+        bytes32 id = abi.decode(puppet.act{value: 5}(address(door), 5, input), (bytes32));
+        for (uint256 i = 0; i < 3; i++) puppet.whenPaid(address(this), 0, "");
+        refund(id);
+        assertEq(door.claimable(address(puppet), address(0)), 5, "needs more gas than a batch gives");
+        vm.prank(bob);
+        door.claimFor(address(puppet), address(0));
+        assertEq(address(puppet).balance, 5, "paid to itself only");
+        assertEq(door.owed(address(0)), 0, "owed");
+        vm.expectRevert(Vault.NothingOwed.selector);
+        door.claimFor(address(puppet), address(0));
+    }
+
     function test_a_claim_that_is_refused_can_be_made_again() public {
         Puppet puppet = new Puppet();
         bytes memory input = abi.encodeCall(door.send, (TO, "", 0, 0, 0));

@@ -12,7 +12,7 @@ import {NoReturnToken} from "../examples/NoReturnToken.sol";
 import {Reverter} from "../examples/Reverter.sol";
 import {Token} from "../examples/Token.sol";
 import {Base, Draft} from "./Base.sol";
-import {BlindToken, OddToken} from "./Mocks.sol";
+import {BlindToken, DearToken, OddToken} from "./Mocks.sol";
 
 contract TokensTest is Base {
     string private constant TO = "b1c2xcosmos1qypq";
@@ -127,6 +127,20 @@ contract TokensTest is Base {
         vm.prank(alice);
         vm.expectRevert(Vault.NothingOwed.selector);
         door.claim(address(token), bob);
+    }
+
+    /// A token that takes more gas than a batch gives is paid to who brings its own.
+    function test_a_dear_token_is_claimed_with_the_claimants_gas() public {
+        DearToken token = new DearToken();
+        open(token);
+        bytes32 id = send(address(token), 40);
+        refund(id);
+        assertEq(door.claimable(alice, address(token)), 40, "a refund in a batch is bounded");
+        vm.prank(alice);
+        door.claim(address(token), bob);
+        assertEq(token.balanceOf(bob), 40, "claimed");
+        assertEq(door.owed(address(token)), 0, "owed");
+        assertEq(door.free(address(token)), 1000, "free");
     }
 
     function test_what_cannot_be_taken_is_not_sent() public {
