@@ -174,7 +174,8 @@ abstract contract Roles {
     }
 
     function enter() private {
-        if (entered) revert Reentered();
+        // While a taking is counted, nothing may leave: it would be missing in the sum.
+        if (entered || takingIn) revert Reentered();
         entered = true;
     }
 

@@ -158,6 +158,10 @@ contract HookToken is Token {
         run(later);
     }
 
+    function count() external view returns (uint256) {
+        return worked.length;
+    }
+
     function run(Step[] storage steps) private {
         if (inside) return;
         inside = true;
