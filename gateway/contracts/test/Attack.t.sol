@@ -292,6 +292,21 @@ contract AttackTest is Base {
         assertTrue(meter.found() > 4_990_000, "all of it");
     }
 
+    // Stolen roles
+
+    /// Closing is a gateway's word too: it frees what messages lock and raises what may come back.
+    /// Only the window bounds what enough dishonest gateways take (README, *Whom it trusts*).
+    function test_who_may_close_and_deliver_takes_open_messages_too_within_the_window() public {
+        vm.prank(owner);
+        door.setAccount(THERE, COIN, address(0), 0, 7 ether, 1 days);
+        vm.prank(alice);
+        bytes32 id = door.send{value: 50 ether}(TO, "", 0, 0, 0);
+        assertSkipped(deliver(payment(1, 1)), "5.2.2 value_max of the source chain is passed");
+        close(id);
+        assertDelivered(deliver(payment(2, 7 ether)));
+        assertSkipped(deliver(payment(3, 1 ether)), "4.2.1 window_max of the source chain is reached");
+    }
+
     // Confused deputies
 
     function test_own_contracts_precompiles_and_tokens_get_no_messages() public {
