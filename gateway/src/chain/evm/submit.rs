@@ -27,6 +27,8 @@ const MESSAGES_MAX: usize = 20;
 const GAS_MAX: u64 = 8_000_000;
 /// Gas of a delivery beside its call and its data: guard, book, payment, event.
 const MESSAGE_GAS: u64 = 250_000;
+/// Gas that the contract wants left beside a payment in a token (`contracts/README.md`).
+const TOKEN_GAS: u64 = 500_000;
 /// Gas of a byte of data: calldata, copies, hashing.
 const BYTE_GAS: u64 = 60;
 /// Most ids closed or refunded by one transaction.
@@ -196,9 +198,19 @@ fn cost(message: &Message, call_gas: u64) -> u64 {
 /// transaction: with that much, it takes no other message's gas.
 fn reserve(messages: &[Message]) -> u64 {
     let all = messages.iter().map(|message| cost(message, message.fields().gas));
-    // The contract wants a sixteenth of a call's gas to be left beside it (EIP-150).
-    let beside = messages.iter().map(|message| message.fields().gas / 16).max().unwrap_or(0);
-    all.fold(MESSAGE_GAS, u64::saturating_add).saturating_add(beside)
+    // The contract wants a sixteenth of a call's gas to be left beside it (EIP-150). Where several
+    // gateways must agree, an estimate may see an approval that only counts, and the transaction
+    // come after the others' and deliver: then all of this is wanted.
+    let beside = messages.iter().map(|message| message.fields().gas / 16 + token_gas(message));
+    all.fold(MESSAGE_GAS, u64::saturating_add).saturating_add(beside.max().unwrap_or(0))
+}
+
+/// What a payment may want left for being in a token: any asset but the own coin may be one.
+fn token_gas(message: &Message) -> u64 {
+    let fields = message.fields();
+    let coin = format!("{}/coin", fields.destination);
+    let in_token = fields.value.as_ref().is_some_and(|value| value.asset.as_str() != coin);
+    if in_token { TOKEN_GAS } else { 0 }
 }
 
 fn split(messages: Vec<Message>, gas: impl Fn(&Message) -> u64) -> Vec<Vec<Message>> {
@@ -234,6 +246,13 @@ fn split_by<T>(items: Vec<T>, count_max: usize, cost: impl Fn(&T) -> u64) -> Vec
 
 #[cfg(test)]
 mod tests {
+    use distpos_proto::{
+        amount::Amount,
+        chain::GenesisTag,
+        message::{Fields, OnFail, Value},
+        time::UnixSeconds,
+    };
+
     use super::*;
 
     #[test]
@@ -246,6 +265,41 @@ mod tests {
         assert_eq!(lengths(vec![GAS_MAX / 2; 3]), [2, 1]);
         assert_eq!(lengths(vec![u64::MAX, 1]), [1, 1]);
         assert_eq!(lengths(Vec::new()), Vec::<usize>::new());
+    }
+
+    /// A payment as it is delivered at `b1c2`.
+    fn payment(asset: &str, gas: u64) -> Message {
+        let value =
+            Value { asset: asset.parse().unwrap(), amount: Amount::from(1_u64), terms: None };
+        Message::new(Fields {
+            source: "e2e4".parse().unwrap(),
+            source_tag: GenesisTag([1; 8]),
+            destination: "b1c2".parse().unwrap(),
+            destination_tag: GenesisTag([2; 8]),
+            outbox: vec![5; 20],
+            sequence: 1,
+            sender: "alice".parse().unwrap(),
+            recipient: "b0b".parse().unwrap(),
+            value: Some(value),
+            data: Vec::new(),
+            gas,
+            on_fail: OnFail::Return,
+            expires: UnixSeconds(1_700_000_000),
+        })
+        .unwrap()
+    }
+
+    /// What `contracts/README.md` says that an item wants left, whichever approval it comes with.
+    #[test]
+    fn a_delivery_has_the_gas_that_the_contract_wants_even_if_the_estimate_only_counted() {
+        let coin = reserve(&[payment("b1c2/coin", 0)]);
+        assert!(coin >= 21_000 + 200_000, "{coin}");
+        let token = reserve(&[payment("e2e4/coin", 0)]);
+        assert!(token >= 21_000 + 700_000, "{token}");
+        let called = reserve(&[payment("e2e4/coin", 1_600_000), payment("b1c2/coin", 0)]);
+        assert!(called >= 21_000 + 700_000 + 1_700_000, "{called}");
+        let many = reserve(&vec![payment("e2e4/coin", 0); 20]);
+        assert!(many < token + 20 * 300_000, "the contract wants it once: {many}");
     }
 
     #[test]
