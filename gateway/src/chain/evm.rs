@@ -237,11 +237,24 @@ async fn find_chain(rpc: &Rpc, config: &EvmConfig) -> Result<GenesisTag, ChainEr
         let tag = identity.tag();
         match check_contract(rpc, config.contract, config.chain, tag).await {
             Ok(()) => return Ok(tag),
-            Err(error @ ChainError::OtherChain(_)) => refusal = refusal.or(Some(error)),
+            Err(error @ ChainError::OtherChain(_)) => {
+                is_past(rpc, config.start).await?;
+                refusal = refusal.or(Some(error));
+            }
             Err(error) => return Err(error),
         }
     }
     Err(refusal.unwrap_or_else(|| garbage("eth_chainId", "no chain")))
+}
+
+/// A node that is not yet where the contract was deployed does not have it: it is waited for.
+async fn is_past(rpc: &Rpc, start: Height) -> Result<(), ChainError> {
+    let call = "eth_blockNumber";
+    let newest = rpc.call::<Number>(call, json!([])).await?.0;
+    if newest >= start.0 {
+        return Ok(());
+    }
+    Err(garbage(call, format!("block {newest}, before the contract's first block {start}")))
 }
 
 async fn genesis_tag(rpc: &Rpc) -> Result<GenesisTag, ChainError> {

@@ -100,6 +100,15 @@ pub fn warnings(config: &Config) -> Vec<String> {
             ));
         }
     }
+    if let Node::Evm(node) = &config.chain.node
+        && node.finality == super::Finality::Confirmations(0)
+    {
+        found.push(
+            "chain.evm.confirmations is 0: a message that a reorganisation takes back is delivered \
+             all the same, and the float pays for it"
+                .into(),
+        );
+    }
     if let Node::Ledger(node) = &config.chain.node
         && node.float.is_zero()
     {

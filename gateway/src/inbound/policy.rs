@@ -47,27 +47,7 @@ pub async fn decide(
     gateway: &Gateway,
     proven: BTreeMap<MessageId, Proven>,
 ) -> Result<Decided, Stopped> {
-    let mut asked = Vec::with_capacity(proven.len());
-    let mut told = BTreeSet::new();
-    for (id, message) in proven {
-        let simulation = match gateway.chain.simulate(message.message()).await {
-            Ok(simulation) => simulation,
-            Err(error) => {
-                // Once for each reason: a batch may hold a thousand messages.
-                let what = format!("chain: {error}");
-                if told.insert(what.clone()) {
-                    gateway.emit(Event::Alert { what });
-                }
-                let reply = Reply::new(Code::NOT_NOW, SILENT);
-                if matches!(error, ChainError::Unreachable { .. }) {
-                    return Err(PutOff { cause: Cause::Unreachable, reply }.into());
-                }
-                // One odd message must not hold up the others.
-                Simulation::Deferred(reply)
-            }
-        };
-        asked.push((id, message, simulation));
-    }
+    let mut asked = simulated(gateway, proven).await?;
     // In the order in which the source chain sent them: a limit is filled from the front.
     asked.sort_by_key(|(_, proven, _)| proven.message().fields().sequence);
     let now = chain_time(gateway).await.map_err(|error| {
@@ -125,6 +105,35 @@ pub async fn decide(
         gateway.emit(Event::Refused { id, reply: refused.reply().clone() });
     }
     Ok(decided)
+}
+
+/// What the chain would do with each.
+async fn simulated(
+    gateway: &Gateway,
+    proven: BTreeMap<MessageId, Proven>,
+) -> Result<Vec<(MessageId, Proven, Simulation)>, PutOff> {
+    let mut asked = Vec::with_capacity(proven.len());
+    let mut told = BTreeSet::new();
+    for (id, message) in proven {
+        let simulation = match gateway.chain.simulate(message.message()).await {
+            Ok(simulation) => simulation,
+            Err(error) => {
+                // Once for each reason: a batch may hold a thousand messages.
+                let what = format!("chain: {error}");
+                if told.insert(what.clone()) {
+                    gateway.emit(Event::Alert { what });
+                }
+                let reply = Reply::new(Code::NOT_NOW, SILENT);
+                if matches!(error, ChainError::Unreachable { .. }) {
+                    return Err(PutOff { cause: Cause::Unreachable, reply });
+                }
+                // One odd message must not hold up the others.
+                Simulation::Deferred(reply)
+            }
+        };
+        asked.push((id, message, simulation));
+    }
+    Ok(asked)
 }
 
 /// The time by which messages expire: that of the chain's final head, so that a gateway's wrong clock

@@ -2,7 +2,7 @@ use std::{
     net::TcpListener,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -10,7 +10,7 @@ use std::{
 use alloy_primitives::Address;
 use distpos_gateway::chain::{
     ChainError, LocalChain,
-    evm::{Alerts, Evm, EvmConfig, Finality},
+    evm::{Alerts, Evm, EvmConfig, Finality, Nodes},
 };
 use distpos_proto::chain::Height;
 use serde_json::{Value as Json, json};
@@ -152,15 +152,6 @@ async fn a_node_that_bends_its_answers_makes_no_evidence_and_no_messages() {
         assert!(is_garbage(&error), "{field}: {error}");
     }
 
-    // A node that lags or has given up its logs says that there are none: the cursor stays.
-    let node = bent(&world, |method, answer| {
-        if method == "eth_getLogs" {
-            answer["result"] = json!([]);
-        }
-    });
-    let error = open(&node).await.watch(None).await.unwrap_err();
-    assert!(is_garbage(&error) && error.to_string().contains("receipts"), "{error}");
-
     // A message of our own that cannot be read is not passed over: it would be lost.
     let node = bent(&world, |method, answer| {
         if method == "eth_getLogs" {
@@ -240,4 +231,63 @@ fn refusing_ranges(
         }
         pass(body).to_string().into_bytes()
     })
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn logs_that_a_node_leaves_out_keep_the_cursor_where_it_is() {
+    let world = World::start().await;
+    let id = world.send(&super::world::call_to("b1c2", "alice")).await;
+    world.node.finalize();
+    // It lags behind the head that it names, or gave up its logs without saying so.
+    let forgets = Arc::new(AtomicBool::new(true));
+    let forgetting = Arc::clone(&forgets);
+    let node = bent(&world, move |method, answer| {
+        if method == "eth_getLogs" && forgetting.load(Ordering::SeqCst) {
+            answer["result"] = json!([]);
+        }
+    });
+    let config =
+        EvmConfig { nodes: node.url.as_str().into(), ..config(&world.node, &world.deployed) };
+    let evm = Evm::open(config, key(GATEWAY)).await.unwrap();
+    let error = evm.watch(None).await.unwrap_err();
+    assert!(matches!(error, ChainError::Garbage { .. }), "{error}");
+    assert!(error.to_string().contains("receipts"), "{error}");
+    forgets.store(false, Ordering::SeqCst);
+    let watched = evm.watch(None).await.unwrap();
+    assert_eq!(watched.blocks[0].outgoing[0].id(), id);
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn a_node_that_leaves_logs_out_gives_its_place_to_one_that_does_not() {
+    let world = World::start().await;
+    let id = world.send(&super::world::call_to("b1c2", "alice")).await;
+    world.node.finalize();
+    let forgetful = bent(&world, |method, answer| {
+        if method == "eth_getLogs" {
+            answer["result"] = json!([]);
+        }
+    });
+    let nodes = Nodes::new(vec![forgetful.url.clone(), world.node.url.clone()], 1);
+    let config = EvmConfig { nodes, ..config(&world.node, &world.deployed) };
+    let evm = Evm::open(config, key(GATEWAY)).await.unwrap();
+    evm.watch(None).await.unwrap_err();
+    let watched = evm.watch(None).await.unwrap();
+    assert_eq!(watched.blocks[0].outgoing[0].id(), id);
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn a_node_that_is_not_at_the_deployment_yet_is_waited_for() {
+    let world = World::start().await;
+    let nobody = Address::repeat_byte(9);
+    let open = async |start: Height| {
+        let of_world = config(&world.node, &world.deployed);
+        let config = EvmConfig { contract: nobody, start, ..of_world };
+        Evm::open(config, key(GATEWAY)).await.unwrap_err()
+    };
+    assert!(matches!(open(Height(0)).await, ChainError::OtherChain(_)));
+    let behind = open(Height(1_000_000)).await;
+    assert!(behind.is_temporary() && behind.to_string().contains("1000000"), "{behind}");
 }

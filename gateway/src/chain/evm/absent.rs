@@ -13,7 +13,6 @@ use super::{
     abi::Event,
     answer::{Block, LogEntry},
     block,
-    rpc::garbage,
     watch::LOGS,
 };
 use crate::chain::ChainError;
@@ -43,7 +42,7 @@ impl Evm {
         let receipts = self.receipts(&found).await?;
         let mut logs = receipts.iter().flat_map(|receipt| &receipt.logs);
         match logs.any(|log| self.concerns(log)) {
-            true => Err(garbage(
+            true => Err(self.rpc.doubted(
                 LOGS,
                 format!(
                     "none of block {height}, whose receipts hold the contract's: it lags, or gave up logs"

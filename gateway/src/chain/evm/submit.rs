@@ -31,6 +31,9 @@ const MESSAGE_GAS: u64 = 250_000;
 const TOKEN_GAS: u64 = 500_000;
 /// Gas of a byte of data: calldata, copies, hashing.
 const BYTE_GAS: u64 = 60;
+/// Gas of a void, as the approval that is one of several or as the last, which does more: another
+/// gateway may come in between estimate and block.
+const VOID_GAS: u64 = 100_000;
 /// Most ids closed or refunded by one transaction.
 const ENDINGS_MAX: usize = 50;
 /// Gas of one close or refund: state, sums, book, a payment to a wallet contract that uses all it
@@ -84,7 +87,14 @@ impl Evm {
         let what = |(message, _): &(Message, String)| (message.id(), approvals::Action::Void);
         let messages = self.unapproved(messages, what).await?;
         let chunks = split_by(messages, MESSAGES_MAX, |(message, _)| cost(message, 0));
-        self.transact_all(chunks, abi::void, |_| 0, |(message, _)| message.id()).await
+        let gas_min = |chunk: &[(Message, String)]| {
+            let each = |(message, _): &(Message, String)| {
+                let bytes = message.bytes().len() as u64;
+                VOID_GAS.saturating_add(bytes.saturating_mul(BYTE_GAS))
+            };
+            chunk.iter().map(each).fold(VOID_GAS, u64::saturating_add)
+        };
+        self.transact_all(chunks, abi::void, gas_min, |(message, _)| message.id()).await
     }
 
     async fn end(&self, endings: &[Ending]) -> Result<Submitted, ChainError> {

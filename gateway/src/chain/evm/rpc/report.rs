@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
-use super::{Fault, Rpc, health::Standing};
+use super::{Fault, Rpc, garbage, health::Standing};
 use crate::{
     chain::{ChainError, evm::prove::RECEIPTS},
     event::Event,
@@ -71,6 +71,16 @@ impl Rpc {
         if self.nodes.len() > 1 && !self.muted.load(Ordering::Relaxed) {
             self.teller.emit(event(&self.nodes[index].name));
         }
+    }
+
+    /// The node that is asked first has given an answer that others of its answers contradict: another
+    /// is asked before it for a while.
+    pub(in crate::chain::evm) fn doubted(&self, call: &'static str, what: String) -> ChainError {
+        if let Some(first) = self.order().first() {
+            let fault = Fault::Garbage(format!("{call}: {what}"));
+            self.note(*first, call, Some(&fault));
+        }
+        garbage(call, what)
     }
 
     /// Notes that enough nodes agreed, against these.
