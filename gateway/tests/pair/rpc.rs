@@ -1,7 +1,6 @@
 //! What tests ask a node directly: mining, balances, logs. One call, one connection.
 
 use std::{
-    fmt,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     time::Duration,
@@ -15,15 +14,6 @@ const TIME_MAX: Duration = Duration::from_secs(60);
 /// Why there is no result, in its own words: nobody is there, it died in the middle of its answer,
 /// or the node says no.
 pub(crate) type Fault = String;
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Gone(cause) => write!(f, "gone: {cause}"),
-            Self::No(error) => write!(f, "refused: {error}"),
-        }
-    }
-}
 
 /// The result of a call.
 pub(crate) fn call(at: SocketAddr, method: &str, params: &Json) -> Result<Json, Fault> {
