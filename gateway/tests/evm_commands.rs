@@ -79,9 +79,16 @@ fn a_contract_is_deployed_set_up_and_funded() {
     let registered = run(&[&peer[..], &["--value-max", "1.5eth"], &at_node, &contract].concat());
     assert_eq!(registered.status.code(), Some(0), "{registered:?}");
     let told = String::from_utf8(registered.stdout).unwrap();
-    assert!(told.ends_with("asset e2e4/coin, value_max 1500000000000000000: test\n"), "{told}");
+    assert!(
+        told.ends_with("asset e2e4/coin, value_max 1500000000000000000, no window: test\n"),
+        "{told}"
+    );
     let fund = run(&[&["evm", "fund", "--amount", "2eth"], &at_node[..], &contract].concat());
     assert_eq!(fund.status.code(), Some(0), "{fund:?}");
+    let owner = [&["evm", "fund", "--amount", "2eth"], &at_node[..]].concat();
+    let nowhere = ["--contract", account.trim(), "--reason", "mistyped"];
+    let lost = run(&[&owner[..], &nowhere].concat());
+    assert_eq!(lost.status.code(), Some(69), "an account is no contract: {lost:?}");
 
     // Only the owner may: the gateway's account, which has no ether either, is refused for good.
     let stranger = ["--rpc", &node.url, "--key", "evm.key"];

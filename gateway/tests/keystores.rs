@@ -74,7 +74,7 @@ fn a_keystores_password_is_asked_for_on_a_terminal_and_not_shown() {
 
     let nobody = fund().current_dir(&home).stdin(Stdio::null()).output().unwrap();
     assert_eq!(nobody.status.code(), Some(78), "{nobody:?}");
-    assert!(err(&nobody).contains("name its password file with --password"), "{nobody:?}");
+    assert!(err(&nobody).contains("name its password file (--password"), "{nobody:?}");
 
     // Typed with a mistake that is taken back.
     let right = at_a_terminal(home.path(), "käseü\u{7f} & wine\r");

@@ -14,7 +14,7 @@ mod records;
 mod run;
 mod trust;
 
-pub(super) use evm::account;
+pub(super) use evm::{account, node_url};
 
 /// The DistPOS gateway: relays transactions between chains, as a mail server relays mail.
 #[derive(Parser)]

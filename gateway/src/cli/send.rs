@@ -268,6 +268,7 @@ fn order(arguments: &SendArguments, chain: &ChainView) -> Result<Order, Failure>
         .map_err(|error| Failure::temporary(format_args!("gateway's answer: {error}")))?;
     let OrderArguments { amount, data, on_fail, expires, .. } = &arguments.order;
     let to = arguments.to.clone().ok_or_else(|| Failure::usage("expected a recipient"))?;
+    let to = address::spelt(&to).map(|()| to)?;
     // A token says how it is counted, and only its chain knows it.
     let amount = match arguments.token {
         Some(_) => Amount::ZERO,

@@ -112,6 +112,10 @@ async fn the_users_command_shows_the_cost_and_sends_from_a_keystore() {
     let rich = send(&["b1c2xalice", "--amount", "99999999eth", "--dry-run"], &plain);
     assert_eq!(rich.status.code(), Some(69), "{rich:?}");
     assert!(String::from_utf8_lossy(&rich.stdout).contains("own chain    would refuse it: "));
+    let mistyped = "b1c2x5fbDB2315678afecb367f032d93F642f64180aa3";
+    let mistyped = send(&[mistyped, "--amount", "1eth"], &plain);
+    assert_eq!(mistyped.status.code(), Some(64), "{mistyped:?}");
+    assert_eq!(world.node.balance(key(USER).address()), before, "nothing was sent");
 
     // A key of one's own, sealed, is paid and pays.
     let made = desk.alone(&["keygen", "--evm", "sealed.json", "--password", "password"]);

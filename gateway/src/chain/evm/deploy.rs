@@ -234,6 +234,26 @@ impl Operator {
         Ok(receipt.contract_address.map(|address| Address::from(address.0)))
     }
 
+    /// Refuses an address without our contract: an account without code takes any call, and value
+    /// paid to it would be gone.
+    ///
+    /// # Errors
+    /// [`ChainError::Refused`] says what is there instead; [`ChainError`] if the node does not answer.
+    pub async fn check_contract(&self, contract: Address) -> Result<(), ChainError> {
+        let call = json!({
+            "to": hex(contract.as_slice()),
+            "data": hex(&abi::call("chainId()", &[])),
+        });
+        let why = match self.rpc.call::<Hex>("eth_call", json!([call, "latest"])).await {
+            Ok(answer) if is_chain_id(&answer.0) => return Ok(()),
+            Ok(_) => "it does not tell its chain-id".to_owned(),
+            Err(RpcError::Node(_, error)) => error.to_string(),
+            Err(error) => return Err(error.into()),
+        };
+        let what = format!("no contract of DistPOS at {contract}: {why}");
+        Err(ChainError::Refused(Reply::new(Code::POLICY, what)))
+    }
+
     /// The answer of a contract's view function.
     ///
     /// # Errors
@@ -264,4 +284,8 @@ impl Operator {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn is_chain_id(answer: &[u8]) -> bool {
+    Words::new(answer).text(0).is_some_and(|text| text.parse::<ChainId>().is_ok())
 }

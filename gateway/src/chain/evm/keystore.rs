@@ -76,7 +76,9 @@ pub enum KeystoreError {
     #[error("keystore kdfparams: more work or memory than is allowed")]
     TooHard,
     /// A keystore, and no password file.
-    #[error("keystore is encrypted: name its password file with --password")]
+    #[error(
+        "keystore is encrypted: name its password file (--password, in gateway.toml `password`)"
+    )]
     NoPassword,
     /// Nobody can guess how long a password has to be, but an empty one is a mistake.
     #[error("password is empty")]

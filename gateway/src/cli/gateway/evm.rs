@@ -52,9 +52,9 @@ pub(super) enum Command {
 #[derive(Args)]
 struct Owner {
     /// The node's JSON-RPC address.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545")]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545", value_parser = node_url)]
     rpc: String,
-    /// The key file, or keystore, of the account that pays and owns.
+    /// The key file, or keystore, of the account that signs: the owner's; to pause, the pauser's too.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
     /// The file with the keystore's password.
@@ -98,6 +98,14 @@ pub(in crate::cli) fn account(text: &str) -> Result<Address, String> {
     let digits = text.strip_prefix("0x").ok_or("expected 0x and 40 hex digits")?;
     let local = digits.parse().map_err(|error| format!("{error}"))?;
     evm::account_of(&local).map_err(|error| error.to_string())
+}
+
+/// A node's address. One that can never work is the caller's mistake, not a node that is away.
+pub(in crate::cli) fn node_url(text: &str) -> Result<String, String> {
+    match text.starts_with("http://") {
+        true => Ok(text.to_owned()),
+        false => Err("expected an address that starts with http://".to_owned()),
+    }
 }
 
 pub(super) async fn execute(command: Command) -> Result<Exit, Failure> {

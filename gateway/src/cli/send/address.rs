@@ -49,6 +49,21 @@ pub(super) fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Refuses what only an EVM account spelt wrong looks like: the other chain would refund it, after a
+/// journey that cost gas on both.
+pub(super) fn spelt(address: &AddressInput) -> Result<(), Failure> {
+    let local = match address {
+        AddressInput::Here(local) => local,
+        AddressInput::At(address) => address.local(),
+    };
+    match evm::account_of(local) {
+        Err(error @ evm::AccountError::Checksum) => {
+            Err(Failure::usage(format_args!("recipient {local}: {error}")))
+        }
+        Ok(_) | Err(evm::AccountError::Form) => Ok(()),
+    }
+}
+
 /// What a local address looks like; only its own chain knows what it is.
 fn form(local: &distpos_proto::address::Local) -> String {
     match evm::account_of(local) {

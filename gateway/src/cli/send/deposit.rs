@@ -65,6 +65,7 @@ pub(super) async fn execute(command: &Command) -> Result<Exit, Failure> {
 }
 
 async fn address(deposit: &Deposit) -> Result<Exit, Failure> {
+    super::address::spelt(&deposit.to)?;
     let chain = deposit.at.client()?.chain().await?;
     let (place, rpc) = (deposit.node.place(&chain)?, deposit.node.rpc(&chain)?);
     let reader = Reader::connect(rpc)?;
@@ -94,6 +95,7 @@ async fn address(deposit: &Deposit) -> Result<Exit, Failure> {
 
 async fn forward(arguments: &ForwardArguments) -> Result<Exit, Failure> {
     let ForwardArguments { deposit, token, key, password } = arguments;
+    super::address::spelt(&deposit.to)?;
     let chain = deposit.at.client()?.chain().await?;
     let purse = Purse::at(&chain, &deposit.node, key, password.as_deref()).await?;
     purse.place.check_outbox(purse.reader()).await?;

@@ -10,7 +10,7 @@ use crate::{chain::evm::user::Reader, config::text::parse_hex, submit::ChainView
 #[derive(Args)]
 pub(super) struct NodeArguments {
     /// The JSON-RPC address of a node of the own EVM chain.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = super::super::gateway::node_url)]
     pub(super) rpc: Option<String>,
     /// The outbox contract of the own EVM chain; the gateway's unless said otherwise.
     #[arg(long, value_name = "0x…", value_parser = super::super::gateway::account)]

@@ -35,11 +35,7 @@ impl Wallet {
         token: Address,
         call: &UserCall,
     ) -> Result<TokenCost, WalletError> {
-        let held = self.reader.token_balance(token, self.address()).await?;
-        if held < call.amount {
-            let what = format!("balance of {token} is {held}, less than {}", call.amount);
-            return Err(WalletError::Refused(what));
-        }
+        self.holds(token, call.amount).await?;
         let allowed = self.reader.allowance(token, self.address(), outbox).await?;
         if allowed >= call.amount {
             let message = self.cost(&send_token(outbox, token, call)).await?;
@@ -66,9 +62,21 @@ impl Wallet {
         call: &UserCall,
         told: Told<'_>,
     ) -> Result<(TransactionHash, MessageId), WalletError> {
+        // Before the allowance: that costs gas, and would stay.
+        self.holds(token, call.amount).await?;
         self.allow(outbox, token, call.amount, told).await?;
         let receipt = self.transact(send_token(outbox, token, call), told).await?;
         Ok((receipt.transaction_hash.0, message_of(&receipt, outbox)?.id()))
+    }
+
+    /// Refuses to go on with less than `amount` of the token.
+    async fn holds(&self, token: Address, amount: Amount) -> Result<(), WalletError> {
+        let held = self.reader.token_balance(token, self.address()).await?;
+        if held < amount {
+            let what = format!("balance of {token} is {held}, less than {amount}");
+            return Err(WalletError::Refused(what));
+        }
+        Ok(())
     }
 
     /// Lets `spender` take at least `amount`.

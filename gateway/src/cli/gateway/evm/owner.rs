@@ -81,7 +81,7 @@ pub(in crate::cli::gateway) struct PeerArguments {
     /// Most that in − out may come to, in the smallest unit or, for the coin, with a unit.
     #[arg(long, value_name = "AMOUNT")]
     value_max: String,
-    /// Most that may arrive within --window; no such limit unless said.
+    /// Most that may arrive within --window; no such limit unless said, each time.
     #[arg(long, value_name = "AMOUNT", requires = "window")]
     window_max: Option<String>,
     /// How long a used-up --window-max takes to be free again, such as 24h.
@@ -110,7 +110,9 @@ fn window(text: &str) -> Result<Duration, String> {
 
 impl Act {
     async fn connect(&self) -> Result<(Operator, Address), Failure> {
-        Ok((self.owner.connect().await?, self.contract))
+        let operator = self.owner.connect().await?;
+        operator.check_contract(self.contract).await?;
+        Ok((operator, self.contract))
     }
 
     fn done(&self, what: impl std::fmt::Display) -> Result<Exit, Failure> {
@@ -165,9 +167,14 @@ pub(super) async fn peer(arguments: &PeerArguments) -> Result<Exit, Failure> {
     let (operator, contract) = arguments.act.connect().await?;
     operator.set_peer(contract, *chain, *genesis).await?;
     operator.set_account(contract, *chain, &account).await?;
-    let value_max = account.value_max;
+    let TokenAccount { value_max, window_max, .. } = account;
+    // A window that is not named again is gone: whoever only raises value_max has to see that.
+    let window = match account.window.as_secs() {
+        0 => "no window".to_owned(),
+        seconds => format!("window {window_max} in {seconds} s"),
+    };
     arguments.act.done(format_args!(
-        "registered {chain}: genesis {genesis}, asset {asset}, value_max {value_max}"
+        "registered {chain}: genesis {genesis}, asset {asset}, value_max {value_max}, {window}"
     ))
 }
 

@@ -22,7 +22,7 @@ pub(in crate::cli::gateway) struct Arguments {
     #[arg(long, value_name = "FILE", default_value = "/etc/distpos/gateway.toml")]
     config: PathBuf,
     /// A node's JSON-RPC address.
-    #[arg(long, value_name = "URL", requires = "contract")]
+    #[arg(long, value_name = "URL", requires = "contract", value_parser = super::node_url)]
     rpc: Option<String>,
     /// The contract.
     #[arg(long, value_name = "0x…", value_parser = account, requires = "rpc")]
