@@ -1,7 +1,7 @@
 use alloy_primitives::{U256, keccak256};
 use distpos_gateway::chain::{
     ChainError, Cursor, LocalChain, Watched,
-    evm::{Evm, EvmConfig, Finality, UserCall},
+    evm::{Evm, EvmConfig, Finality, UserCall, user::Reader},
 };
 use distpos_proto::{
     amount::Amount,
@@ -222,15 +222,16 @@ async fn messages_of_one_block_come_in_the_order_of_their_leaves() {
 async fn a_user_at_the_wrong_node_or_outbox_is_told_before_anything_is_signed() {
     let world = World::start().await;
     let (tag, contract) = (world.deployed.tag, world.deployed.contract);
-    world.user.check_node(tag).await.unwrap();
-    world.user.check_outbox(contract, chain("e2e4"), tag).await.unwrap();
+    let user = Reader::connect(&world.node.url).unwrap();
+    user.check_node(tag).await.unwrap();
+    user.check_outbox(contract, chain("e2e4"), tag).await.unwrap();
     let other_chain = |found: Result<(), ChainError>| {
         assert!(matches!(found, Err(ChainError::OtherChain(_))), "{found:?}");
     };
-    other_chain(world.user.check_node(PEER_TAG).await);
-    other_chain(world.user.check_outbox(key(USER).address(), chain("e2e4"), tag).await);
-    other_chain(world.user.check_outbox(contract, chain("b1c2"), tag).await);
-    other_chain(world.user.check_outbox(contract, chain("e2e4"), PEER_TAG).await);
+    other_chain(user.check_node(PEER_TAG).await);
+    other_chain(user.check_outbox(key(USER).address(), chain("e2e4"), tag).await);
+    other_chain(user.check_outbox(contract, chain("b1c2"), tag).await);
+    other_chain(user.check_outbox(contract, chain("e2e4"), PEER_TAG).await);
 }
 
 /// The input of `setAccount` with any text for an asset.

@@ -18,7 +18,7 @@ use super::{
     EvmKey, Teller, abi,
     abi::{Arg, Event, Words},
     answer::{Hex, Quantity, Receipt, hex},
-    check_contract, genesis_tag,
+    genesis_tag,
     rpc::{Rpc, RpcError, garbage},
     sender::{Action, Sender},
 };
@@ -117,34 +117,6 @@ impl Operator {
     #[must_use]
     pub fn address(&self) -> Address {
         self.sender.address()
-    }
-
-    /// Refuses a node of another chain than the one with this genesis tag: what is signed for it
-    /// would pay somebody else's account, or a contract that is not there.
-    ///
-    /// # Errors
-    /// [`ChainError::OtherChain`] if it is one, others if the node does not answer.
-    pub async fn check_node(&self, tag: GenesisTag) -> Result<(), ChainError> {
-        match genesis_tag(&self.rpc).await? {
-            found if found == tag => Ok(()),
-            found => {
-                let what = format!("genesis tag of the node's chain is {found}, expected {tag}");
-                Err(ChainError::OtherChain(what))
-            }
-        }
-    }
-
-    /// Refuses an outbox that is not the contract of this chain.
-    ///
-    /// # Errors
-    /// [`ChainError::OtherChain`] if it is not, others if the node does not answer.
-    pub async fn check_outbox(
-        &self,
-        contract: Address,
-        chain: ChainId,
-        tag: GenesisTag,
-    ) -> Result<(), ChainError> {
-        check_contract(&self.rpc, contract, chain, tag).await
     }
 
     /// Deploys the contract for `chain`, and gives everybody their role.
