@@ -161,6 +161,10 @@ async fn a_token_is_sent_in_its_own_unit_or_not_at_all() {
         let dry = run(&[&arguments[..], &["--dry-run"]].concat(), &with_token);
         let told = format!("{}{}", out(&dry), String::from_utf8_lossy(&dry.stderr));
         assert_eq!((dry.status.code(), told.contains(text)), (Some(code), true), "{told}");
+        let sent = run(&arguments, &with_token);
+        let told = String::from_utf8_lossy(&sent.stderr);
+        assert_eq!((sent.status.code(), told.contains(text)), (Some(code), true), "{told}");
+        assert!(!told.contains("transaction 0x"), "nothing was signed: {told}");
     }
     let account = run(&["account", "--json"], &with_token);
     let account: Json = serde_json::from_slice(&account.stdout).unwrap();
