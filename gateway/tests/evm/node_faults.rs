@@ -260,6 +260,45 @@ async fn logs_that_a_node_leaves_out_keep_the_cursor_where_it_is() {
 
 #[tokio::test]
 #[ignore = "needs anvil"]
+async fn a_block_of_which_a_node_gives_only_some_logs_is_not_passed() {
+    let world = World::start().await;
+    world.node.rpc("evm_setAutomine", &json!([false]));
+    let call = super::world::call_to("b1c2", "alice");
+    let mine = async {
+        while world.node.rpc("txpool_status", &json!([]))["pending"] != "0x2" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        world.node.rpc("evm_mine", &json!([]));
+    };
+    let (one, two, ()) = tokio::join!(world.send(&call), world.send(&call), mine);
+    world.node.rpc("evm_setAutomine", &json!([true]));
+    world.node.finalize();
+    // It gives no more than so many of a block.
+    let node = bent(&world, |method, answer| {
+        if method == "eth_getLogs" {
+            let logs = answer["result"].as_array_mut().unwrap();
+            let last = logs.last().map(|log| log["blockNumber"].clone());
+            if logs.iter().filter(|log| Some(&log["blockNumber"]) == last.as_ref()).count() == 2 {
+                logs.pop();
+            }
+        }
+    });
+    let of_world = config(&world.node, &world.deployed);
+    let nodes = Nodes::new(vec![node.url.clone(), world.node.url.clone()], 1);
+    let evm = Evm::open(EvmConfig { nodes, ..of_world }, key(GATEWAY)).await.unwrap();
+    let error = evm.watch(None).await.unwrap_err();
+    assert!(error.to_string().contains("1 of the contract's in block"), "{error}");
+    // The next node gives all.
+    let watched = evm.watch(None).await.unwrap();
+    let mut found: Vec<_> = watched.blocks[0].outgoing.iter().map(|sent| sent.id()).collect();
+    found.sort_unstable();
+    let mut sent = [one, two];
+    sent.sort_unstable();
+    assert_eq!(found, sent);
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
 async fn a_node_that_leaves_logs_out_gives_its_place_to_one_that_does_not() {
     let world = World::start().await;
     let id = world.send(&super::world::call_to("b1c2", "alice")).await;

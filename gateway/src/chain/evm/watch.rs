@@ -98,8 +98,7 @@ impl Evm {
         }
         let (to, logs) =
             self.logs.read(&self.rpc, self.config.contract, from, head.height.0).await?;
-        let with_logs = logs.iter().filter_map(|log| Some(log.block_number?.0)).collect();
-        self.check_absent((from, to), &with_logs).await?;
+        self.check_absent((from, to), &logs).await?;
         let blocks = self.final_blocks(from, to, logs).await?;
         let last =
             if to == head.height.0 { head } else { block(&self.rpc, Height(to)).await?.head() };
