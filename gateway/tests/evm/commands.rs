@@ -207,6 +207,34 @@ async fn check_online_names_what_the_accounts_lack() {
 
 #[tokio::test]
 #[ignore = "needs anvil"]
+async fn check_online_names_where_contract_and_configuration_disagree() {
+    let world = World::start().await;
+    world.node.finalize();
+    let warnings = |peers: &str| {
+        let home = Home::new(&world, GATEWAY, &[&world.node.url], "");
+        let file = home.0.path().join("gateway.toml");
+        let config = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("{config}{peers}")).unwrap();
+        let (code, found) = home.check();
+        assert_eq!(code, 0, "{found}");
+        let said: Vec<String> = texts(&found["warnings"]).into_iter().map(str::to_owned).collect();
+        said
+    };
+    let has = |said: &[String], words: &str| said.iter().any(|text| text.contains(words));
+    let five = ether(5);
+    let agreed = warnings(&format!("[peer.b1c2]\nasset = \"e2e4/coin\"\nvalue_max = \"{five}\"\n"));
+    assert!(!has(&agreed, "at the contract") && !has(&agreed, "no account"), "{agreed:?}");
+    assert!(has(&agreed, "e2e4/coin has no window"), "{agreed:?}");
+    let other =
+        warnings("[peer.b1c2]\nassets = { \"e2e4/coin\" = \"5\", \"e2e4/gold\" = \"1\" }\n");
+    assert!(has(&other, &format!("value_max of e2e4/coin is 5 here and {five}")), "{other:?}");
+    assert!(has(&other, "no account in e2e4/gold"), "{other:?}");
+    let stranger = warnings("[peer.d3]\n");
+    assert!(has(&stranger, "peer.d3 is not registered"), "{stranger:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
 async fn status_shows_the_chain_the_contract_and_what_was_set_up() {
     let world = World::start().await;
     let mut call = call_to("b1c2", "alice");

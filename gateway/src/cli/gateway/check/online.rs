@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Findings;
 use crate::{
-    chain::evm::{Inspection, inspect},
+    chain::evm::{Inspection, Status, inspect, status},
     cli::Failure,
     config::{Config, EvmNode, Node},
     daemon,
@@ -50,5 +50,57 @@ async fn look_at_nodes(
         let what = format!("{good} nodes are fit to be believed, quorum is {}", node.quorum);
         findings.problem("chain.evm.quorum", what);
     }
+    if good > 0 && !config.peers.is_empty() {
+        match status(&evm.nodes, evm.contract, evm.start, &[]).await {
+            Ok(status) => compare(findings, config, &status),
+            Err(error) => findings.problem("chain.evm.rpc", error),
+        }
+    }
     Ok(())
+}
+
+/// What the contract and the configuration say of the peers: both refuse, so both must agree.
+fn compare(findings: &mut Findings, config: &Config, status: &Status) {
+    for (chain, peer) in &config.peers {
+        let genesis = peer.anchor.as_ref().map(|anchor| anchor.genesis);
+        let registered = status.peers.iter().find(|found| found.chain == *chain);
+        match (registered, genesis) {
+            (None, _) => findings.warnings.push(format!(
+                "peer.{chain} is not registered at the contract: what is sent there carries no \
+                 genesis tag, and no value arrives; see `evm peer`"
+            )),
+            (Some(found), Some(genesis)) if found.tag != genesis => findings.warnings.push(format!(
+                "peer.{chain}.genesis is {genesis}, the contract's is {}: messages will be refused \
+                 (5.7.1)",
+                found.tag
+            )),
+            (Some(_), _) => {}
+        }
+        for (asset, value_max) in &peer.assets {
+            let account = status
+                .accounts
+                .iter()
+                .find(|account| account.chain == *chain && account.asset == *asset);
+            let Some(account) = account else {
+                findings.warnings.push(format!(
+                    "peer.{chain}: the contract has no account in {asset}: its value is refused \
+                     (5.2.1); see `evm peer`"
+                ));
+                continue;
+            };
+            if account.value_max != *value_max {
+                findings.warnings.push(format!(
+                    "peer.{chain}: value_max of {asset} is {value_max} here and {} at the \
+                     contract: the smaller one holds",
+                    account.value_max
+                ));
+            }
+            if account.window_seconds == 0 {
+                findings.warnings.push(format!(
+                    "peer.{chain}: the account in {asset} has no window: a stolen gateway key is \
+                     stopped by nothing but what the vault holds; see `evm peer --window-max`"
+                ));
+            }
+        }
+    }
 }
