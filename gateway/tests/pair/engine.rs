@@ -251,12 +251,16 @@ impl Node {
     /// Only what was final for the node is on its disk for certain, as with any real one: anvil
     /// dumps its state once a second, so it is let live until the dump has reached the final block.
     pub(crate) fn kill(&self) {
-        let mining = self.shared.mining.lock().unwrap();
+        // No block is made until it is dead: with each, another one would be final.
+        let _mining = self.shared.mining.lock().unwrap();
         if self.engine == Engine::Anvil {
             let last = self.final_height();
-            drop(mining);
+            let file = state_file(&self.home);
+            // A copy of its own: the next dump may be cut off by the kill.
+            let copy = last_file(&file);
             until("a dump holds the final block", READY_WITHIN, || {
-                (dumped_height(&state_file(&self.home))? >= last).then_some(())
+                fs::copy(&file, &copy).ok()?;
+                (dumped_height(&copy)? >= last).then_some(())
             });
         }
         self.kill_now();
@@ -274,7 +278,9 @@ impl Node {
             let file = state_file(&self.home);
             // Killed while it wrote its dump.
             if dumped_height(&file).is_none() {
-                fs::copy(whole_file(&file), &file).unwrap();
+                let kept = [whole_file(&file), last_file(&file)];
+                let newest = kept.iter().max_by_key(|kept| dumped_height(kept)).unwrap();
+                fs::copy(newest, &file).unwrap();
             }
         }
         self.run();
@@ -422,6 +428,10 @@ pub(crate) fn number(quantity: &Json) -> u64 {
 
 fn whole_file(dump: &Path) -> PathBuf {
     dump.with_extension("whole")
+}
+
+fn last_file(dump: &Path) -> PathBuf {
+    dump.with_extension("last")
 }
 
 /// The newest block in a dump; none if it was cut off in the middle.
