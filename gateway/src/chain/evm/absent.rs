@@ -1,7 +1,7 @@
 //! Logs that a node leaves out. A node that lags behind the one that named the head, that gave up old
 //! logs without saying so, or that gives only so many, answers `eth_getLogs` like one of a chain on
 //! which less happened; and what the cursor has passed is never looked at again. So the logs of a
-//! block are believed only if its receipts have as many, or its header says that it has none.
+//! block are believed only if its receipts have no more, or its header says that it has none.
 
 use std::collections::BTreeMap;
 
@@ -45,11 +45,17 @@ impl Evm {
         if given == 0 && !self.may_hold(&found) {
             return Ok(());
         }
-        // Other contracts' logs set the same bits now and then.
-        let receipts = self.receipts(&found).await?;
+        let receipts = match self.receipts(&found).await {
+            Ok(receipts) => receipts,
+            // What was given is read all the same; only an empty block needs a witness.
+            Err(_) if given > 0 => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        // Other contracts' logs set the same bits now and then. Fewer logs than were given lose
+        // nothing: each that was given is compared with its block when it is read.
         let logs = receipts.iter().flat_map(|receipt| &receipt.logs);
         match logs.filter(|log| self.concerns(log)).count() {
-            held if held == given => Ok(()),
+            held if held <= given => Ok(()),
             held => Err(self.rpc.doubted(
                 LOGS,
                 format!(
