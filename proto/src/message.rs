@@ -41,6 +41,31 @@ impl FromStr for MessageId {
     }
 }
 
+/// SHA-256 of `"distpos/terms/1"` and the bytes of the terms that both sides of an account signed:
+/// what a message with value says it was sent under.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TermsHash(pub [u8; 32]);
+
+impl fmt::Display for TermsHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for TermsHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TermsHash({self})")
+    }
+}
+
+impl FromStr for TermsHash {
+    type Err = HexError;
+
+    fn from_str(text: &str) -> Result<Self, HexError> {
+        hex_array(text).map(Self)
+    }
+}
+
 /// What the destination does when the recipient's call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OnFail {
@@ -93,8 +118,9 @@ pub struct Value {
     pub asset: Asset,
     /// How much, in the asset's smallest unit; never zero.
     pub amount: Amount,
-    /// SHA-256 of the terms it was sent under; none before an account was opened.
-    pub terms: Option<[u8; 32]>,
+    /// The terms of the account that it was sent under; none where its source had no account with
+    /// the destination.
+    pub terms: Option<TermsHash>,
 }
 
 /// A message's fields.
@@ -272,7 +298,8 @@ fn encode(fields: &Fields) -> Vec<u8> {
     out.uint(7).text(fields.sender.as_str());
     out.uint(8).text(fields.recipient.as_str());
     out.uint(9).text(value.map_or("", |value| value.asset.as_str()));
-    out.uint(10).bytes(value.and_then(|value| value.terms.as_ref()).map_or(&[], |t| t.as_slice()));
+    out.uint(10)
+        .bytes(value.and_then(|value| value.terms.as_ref()).map_or(&[], |t| t.0.as_slice()));
     out.uint(11).bytes(&value.map_or_else(Vec::new, |value| value.amount.to_minimal_bytes()));
     out.uint(12).bytes(&fields.data);
     out.uint(13).uint(fields.gas);
@@ -353,10 +380,10 @@ fn decode_value(input: &mut Reader<'_>) -> Result<Option<Value>, MessageError> {
     let terms =
         match terms.len() {
             0 => None,
-            _ => Some(terms.try_into().map_err(|_| MessageError::Field {
+            _ => Some(TermsHash(terms.try_into().map_err(|_| MessageError::Field {
                 field: "terms",
                 expected: "32 bytes or none",
-            })?),
+            })?)),
         };
     let amount = Amount::from_minimal_bytes(amount).map_err(|_| MessageError::Field {
         field: "amount",

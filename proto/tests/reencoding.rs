@@ -8,7 +8,7 @@ use distpos_proto::{
     cbor::CborError,
     chain::{ChainId, GenesisTag},
     header::Header,
-    message::{Fields, Message, MessageError, OnFail, Value},
+    message::{Fields, Message, MessageError, OnFail, TermsHash, Value},
     receipt::Receipt,
     time::UnixSeconds,
     wire::{Request, RequestKind, Response},
@@ -24,7 +24,7 @@ fn fields() -> impl Strategy<Value = Fields> {
             option::of(any::<[u8; 32]>()).prop_map(move |terms| Value {
                 asset: asset.parse().unwrap(),
                 amount: Amount::from_word(word),
-                terms,
+                terms: terms.map(TermsHash),
             })
         });
     let ends = (1..=u128::MAX, 1..=u128::MAX, any::<[u8; 8]>(), any::<[u8; 8]>(), local, local)

@@ -3,7 +3,7 @@
 use distpos_proto::{
     amount::Amount,
     chain::GenesisTag,
-    message::{Fields, Message, OnFail, Value},
+    message::{Fields, Message, OnFail, TermsHash, Value},
     time::UnixSeconds,
 };
 use serde_json::{Value as Json, json};
@@ -76,7 +76,7 @@ fn valid() -> Vec<(&'static str, Fields)> {
                 .parse()
                 .unwrap(),
             amount: Amount::from_word([255; 32]),
-            terms: Some([0xcd; 32]),
+            terms: Some(TermsHash([0xcd; 32])),
         }),
         data: vec![0x5a; Message::DATA_BYTES_MAX],
         gas: u64::MAX,
@@ -107,7 +107,7 @@ fn valid() -> Vec<(&'static str, Fields)> {
         value: Some(Value {
             asset: "b1c2/coin".parse().unwrap(),
             amount: Amount::from(256u64),
-            terms: Some([0x77; 32]),
+            terms: Some(TermsHash([0x77; 32])),
         }),
         ..plain()
     };
@@ -134,7 +134,7 @@ fn describe(message: &Message) -> Json {
         json!({
             "asset": value.asset.as_str(),
             "amount": value.amount.to_string(),
-            "terms": value.terms.map(|terms| hex(&terms)),
+            "terms": value.terms.map(|terms| hex(&terms.0)),
         })
     });
     json!({

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use distpos_proto::{
     chain::{ChainId, GenesisTag, Height},
     code::{Code, Reply},
-    message::{Fields, Message},
+    message::{Fields, Message, TermsHash},
     receipt::{Call, Ending, EndingKind},
 };
 
@@ -108,7 +108,7 @@ async fn the_ledger_checks_every_message_whatever_its_gateway_said() {
         (wrong(&|f| f.expires.0 = START.0 - 1), Code::EXPIRED),
         (wrong(&|f| f.source = other), Code::VALUE_MAX),
         (wrong(&|f| f.value.as_mut().unwrap().asset = asset("c0/lead")), Code::NO_ACCOUNT),
-        (wrong(&|f| f.value.as_mut().unwrap().terms = Some([1; 32])), Code::NO_ACCOUNT),
+        (wrong(&|f| f.value.as_mut().unwrap().terms = Some(TermsHash([1; 32]))), Code::NO_ACCOUNT),
         (wrong(&|f| f.value.as_mut().unwrap().amount = sum(1_001)), Code::VALUE_MAX),
         (wrong(&|f| f.recipient = upper.parse().unwrap()), Code::BAD_ADDRESS),
         (wrong(&|f| f.recipient = local(CAROL)), Code::UNKNOWN_RECIPIENT),
