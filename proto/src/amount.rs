@@ -48,6 +48,62 @@ impl Amount {
         self.0.checked_sub(other.0).map(Self)
     }
 
+    /// The sum, or 2^256 − 1 where it passes that: for limits, never for money that moves.
+    #[must_use]
+    pub fn saturating_add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// The difference, or nothing where it is below zero: for limits, never for money that moves.
+    #[must_use]
+    pub fn saturating_sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
+    /// So many times this, or 2^256 − 1 where it passes that.
+    #[must_use]
+    pub fn saturating_mul(self, times: u64) -> Self {
+        Self(self.0.saturating_mul(U256::from(times)))
+    }
+
+    /// A part of this, rounded down; all of it for a divisor of 0.
+    #[must_use]
+    pub fn divided(self, by: u64) -> Self {
+        Self(self.0.checked_div(U256::from(by)).unwrap_or(self.0))
+    }
+
+    /// A part of this, rounded up; all of it for a divisor of 0.
+    #[must_use]
+    pub fn divided_up(self, by: u64) -> Self {
+        if by == 0 { self } else { Self(self.0.div_ceil(U256::from(by))) }
+    }
+
+    /// How many times `other` fits into this, rounded up; `u64::MAX` past that, and for nothing.
+    #[must_use]
+    pub fn times_up(self, other: Self) -> u64 {
+        if other.is_zero() {
+            return u64::MAX;
+        }
+        u64::try_from(self.0.div_ceil(other.0)).unwrap_or(u64::MAX)
+    }
+
+    /// How much of `whole` this is, in percent, rounded down: 100 at most, also of nothing; 0 for
+    /// nothing.
+    #[must_use]
+    pub fn percent_of(self, whole: Self) -> u8 {
+        if self.is_zero() {
+            return 0;
+        }
+        // A whole of 2^249 and more is divided first: what that rounds off is no whole percent.
+        let percent = match self.0.checked_mul(U256::from(100)) {
+            Some(hundred) => hundred.checked_div(whole.0),
+            None => self.0.checked_div(whole.0 / U256::from(100)),
+        };
+        percent
+            .and_then(|percent| u8::try_from(percent).ok())
+            .map_or(100, |percent| percent.min(100))
+    }
+
     /// The shortest big-endian form: empty for zero, 32 bytes at most.
     #[must_use]
     pub fn to_minimal_bytes(self) -> Vec<u8> {

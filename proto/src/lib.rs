@@ -14,6 +14,7 @@
 //! 5. [`policy::admit`] turns that into a [`stage::Admitted`], or into a [`stage::Refused`];
 //! 6. only these can be submitted to the local chain, and a [`receipt::Receipt`] travels back.
 
+pub mod account;
 pub mod address;
 pub mod amount;
 pub mod cbor;
