@@ -7,12 +7,13 @@ use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use distpos_proto::{
+    account::{Change, Limits},
     address::Local,
     amount::Amount,
     chain::{BlockHash, ChainId, Family, GenesisTag, Height},
     code::{Code, Reply},
     light::{evm::ReceiptProof, ledger::SignedLedgerHeader},
-    message::{Message, MessageId, Value},
+    message::{Asset, Message, MessageId, TermsHash, Value},
     proof::merkle::TreeProof,
     receipt::{Call, Ending},
     stage::{Admitted, Refused},
@@ -113,6 +114,30 @@ pub enum ChainEvent {
         /// The message.
         id: MessageId,
     },
+    /// An account was opened, closed, or its limits changed.
+    AccountSet {
+        /// The peer.
+        chain: ChainId,
+        /// What it counts in.
+        asset: Asset,
+        /// Its terms; none: it is closed.
+        terms: Option<TermsHash>,
+        /// Its limits.
+        limits: Limits,
+    },
+    /// A peer's reserve here changed.
+    ReserveChanged {
+        /// The peer.
+        chain: ChainId,
+        /// What it counts in.
+        asset: Asset,
+        /// By how much.
+        change: Change,
+        /// Whose transaction it was, as this chain writes accounts.
+        by: String,
+        /// Why, in its own words; empty for a deposit.
+        note: String,
+    },
 }
 
 /// What a sibling gateway wants of this chain, where several have to agree.
@@ -158,6 +183,30 @@ pub enum Submission {
     Void(Vec<Refused>),
     /// Close or refund these. An id that is closed or refunded already is passed over.
     End(Vec<Ending>),
+    /// Open an account, close it, or change its limits, where that is the gateway's to do.
+    Account {
+        /// The peer.
+        chain: ChainId,
+        /// What it counts in.
+        asset: Asset,
+        /// The terms both sides signed; none closes it.
+        terms: Option<TermsHash>,
+        /// How far the peer is trusted.
+        limits: Limits,
+    },
+    /// Note a settlement that happened elsewhere, where that is the gateway's to do.
+    Settle {
+        /// The peer.
+        chain: ChainId,
+        /// What it counts in.
+        asset: Asset,
+        /// What it does to the peer's reserve here.
+        change: Change,
+        /// Who is paid what is taken; none: it becomes the community's float.
+        to: Option<Local>,
+        /// Why.
+        note: String,
+    },
 }
 
 /// What became of a submission so far; final events tell the rest.

@@ -150,6 +150,7 @@ fn follow_events(
                 gone.push(*id);
                 events.push(Event::Refunded { id: *id });
             }
+            ChainEvent::AccountSet { .. } | ChainEvent::ReserveChanged { .. } => {}
         }
     }
     let open = [State::Claimed, State::Delivering, State::Voiding];

@@ -74,6 +74,10 @@ impl Evm {
                 self.void(messages).await
             }
             Submission::End(endings) => self.end(&endings).await,
+            Submission::Account { .. } | Submission::Settle { .. } => {
+                let text = "the contract's owner does that, not a gateway";
+                Err(ChainError::Refused(Reply::new(Code::POLICY, text)))
+            }
         }
     }
 

@@ -1,11 +1,13 @@
 //! A sealed block as it is kept: its signed header, what leaves with it, what ends in it.
 
 use distpos_proto::{
+    account::{Change, Limits, Window},
+    amount::Amount,
     cbor::{CborError, Reader, Writer},
     chain::{BlockHash, Height},
     code::Reply,
     light::ledger::SignedLedgerHeader,
-    message::{Asset, Message, MessageId, Value},
+    message::{Asset, Message, MessageId, TermsHash, Value},
     proof::merkle::{Tree, leaf_hash},
     receipt::Call,
     wire::Head,
@@ -13,7 +15,7 @@ use distpos_proto::{
 
 use super::{
     LedgerError,
-    state::{exactly, read_amount, read_chain, read_code},
+    state::{exactly, read_amount, read_asset, read_chain, read_code},
 };
 use crate::chain::{ChainEvent, FinalBlock};
 
@@ -121,13 +123,66 @@ fn write_event(event: &ChainEvent, out: &mut Writer) {
         ChainEvent::Refunded { id } => {
             out.array(2).uint(3).bytes(&id.0);
         }
+        ChainEvent::AccountSet { chain, asset, terms, limits } => {
+            out.array(7).uint(4).text(&chain.to_string()).text(asset.as_str());
+            out.bytes(terms.as_ref().map_or(&[], |terms| terms.0.as_slice()));
+            write_limits(limits, out);
+        }
+        ChainEvent::ReserveChanged { chain, asset, change, by, note } => {
+            let (kind, amount) = match change {
+                Change::Added(amount) => (5, amount),
+                Change::Taken(amount) => (6, amount),
+            };
+            out.array(6).uint(kind).text(&chain.to_string()).text(asset.as_str());
+            out.bytes(&amount.to_minimal_bytes()).text(by).text(note);
+        }
     }
 }
+
+/// Credit limit, window's size and length, in three places of the array; no window has length 0.
+pub(super) fn write_limits(limits: &Limits, out: &mut Writer) {
+    let window = limits.window.unwrap_or(Window { max: Amount::ZERO, seconds: 0 });
+    out.bytes(&limits.credit_limit.to_minimal_bytes());
+    out.bytes(&window.max.to_minimal_bytes()).uint(window.seconds);
+}
+
+/// Reads what [`write_limits`] wrote.
+pub(super) fn read_limits(
+    input: &mut Reader<'_>,
+    field: &'static str,
+) -> Result<Limits, CborError> {
+    let (credit_limit, max) = (read_amount(input, field)?, read_amount(input, field)?);
+    let window = match input.uint(field)? {
+        0 => None,
+        seconds => Some(Window { max, seconds }),
+    };
+    Ok(Limits { credit_limit, window })
+}
+
+/// A terms hash, or nothing.
+pub(super) fn read_terms(
+    input: &mut Reader<'_>,
+    field: &'static str,
+) -> Result<Option<TermsHash>, CborError> {
+    match input.bytes(field, 32)? {
+        [] => Ok(None),
+        bytes => {
+            let wrong = CborError { field, expected: "a hash or nothing" };
+            Ok(Some(TermsHash(bytes.try_into().map_err(|_| wrong)?)))
+        }
+    }
+}
+
+/// Longest text of who and why that a reserve's change carries.
+pub(super) const NOTE_BYTES_MAX: usize = 200;
 
 fn read_event(input: &mut Reader<'_>) -> Result<ChainEvent, CborError> {
     let field = "block event";
     let length = input.array(field, 7)?;
     let kind = input.uint(field)?;
+    if kind > 3 {
+        return read_account_event(input, field, kind, length);
+    }
     let id = MessageId(input.fixed(field)?);
     match (kind, length) {
         (0, 7) => {
@@ -151,6 +206,29 @@ fn read_event(input: &mut Reader<'_>) -> Result<ChainEvent, CborError> {
             Ok(ChainEvent::Closed { id, destination, value })
         }
         (3, 2) => Ok(ChainEvent::Refunded { id }),
+        _ => Err(CborError { field, expected: "an event of this version" }),
+    }
+}
+
+fn read_account_event(
+    input: &mut Reader<'_>,
+    field: &'static str,
+    kind: u64,
+    length: usize,
+) -> Result<ChainEvent, CborError> {
+    let (chain, asset) = (read_chain(input, field)?, read_asset(input, field)?);
+    match (kind, length) {
+        (4, 7) => {
+            let terms = read_terms(input, field)?;
+            Ok(ChainEvent::AccountSet { chain, asset, terms, limits: read_limits(input, field)? })
+        }
+        (5 | 6, 6) => {
+            let amount = read_amount(input, field)?;
+            let change = if kind == 5 { Change::Added(amount) } else { Change::Taken(amount) };
+            let by = input.text(field, NOTE_BYTES_MAX)?.to_owned();
+            let note = input.text(field, NOTE_BYTES_MAX)?.to_owned();
+            Ok(ChainEvent::ReserveChanged { chain, asset, change, by, note })
+        }
         _ => Err(CborError { field, expected: "an event of this version" }),
     }
 }

@@ -88,6 +88,13 @@ impl LocalChain for Ledger {
             Submission::Deliver(admitted) => Work::Authority(deliveries(&admitted)),
             Submission::Void(refused) => Work::Authority(voids(&refused)),
             Submission::End(endings) => Work::Authority(ends(&endings)),
+            Submission::Account { .. } | Submission::Settle { .. } => {
+                let text = "accounts are not kept by this ledger yet";
+                return Err(ChainError::Refused(Reply::new(
+                    distpos_proto::code::Code::POLICY,
+                    text,
+                )));
+            }
         };
         self.in_a_block(work).await
     }
