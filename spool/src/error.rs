@@ -34,6 +34,17 @@ pub enum SpoolError {
         /// The newest format this version reads.
         supported: u64,
     },
+    /// The spool was written by an older version, which kept other books. Nothing was touched.
+    #[error(
+        "spool has format {found}, this version reads {supported}: let the version that wrote it \
+         empty its queue, then start with a new directory"
+    )]
+    Older {
+        /// The format found.
+        found: u64,
+        /// The oldest format this version reads.
+        supported: u64,
+    },
     /// Another process (or another part of this one) has the directory open.
     #[error("spool {directory} is in use by another process")]
     Locked {

@@ -1,4 +1,4 @@
-//! What must survive a crash: queue, chain cursor, copies of guard and books, in one store.
+//! What must survive a crash: queue, chain cursor, copies of guard and accounts, in one store.
 //!
 //! A [`Spool`] is one directory and one writer. Work is handed in as closures over a transaction,
 //! [`Tx`]; a committer thread takes all that are waiting, runs them one after the other, writes
@@ -16,13 +16,14 @@
 //! messages, their bodies. A message leaves its batch only when it fares differently
 //! ([`Tx::split`]).
 //!
-//! The guard's and the books' authority is the chain; what is kept here are copies that commit
+//! The guard's and the accounts' authority is the chain; what is kept here are copies that commit
 //! together with the queue.
 
-mod books;
+mod accounts;
 mod changes;
 mod committer;
 mod error;
+mod frozen;
 mod guard;
 mod headers;
 mod notes;
@@ -32,7 +33,9 @@ mod signed;
 mod spool;
 mod store;
 mod transaction;
+mod waiting;
 
+pub use accounts::{AccountRow, Act, Entry, Reserved, Suspension};
 pub use error::SpoolError;
 pub use guard::End;
 pub use headers::KNOWN_HEADERS_MAX;
@@ -42,3 +45,4 @@ pub use signed::{ATTEMPTS_MAX, Account, Attempt, SignedTransaction};
 pub use spool::{Space, Spool, Stats};
 pub use store::memory::MemoryDisk;
 pub use transaction::Tx;
+pub use waiting::Waiting;

@@ -80,16 +80,19 @@ pub enum State {
     Ended,
     /// Either: stopped by an operator or by doubt, until somebody releases it.
     Held,
+    /// Inbound: proven, and waiting for room in its account.
+    Suspended,
 }
 
 impl State {
     /// Every state, in the order of a message's way.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Queued,
         Self::Accepted,
         Self::Closing,
         Self::Refunding,
         Self::Claimed,
+        Self::Suspended,
         Self::Delivering,
         Self::Voiding,
         Self::Ended,
@@ -109,6 +112,7 @@ impl State {
             Self::Voiding => "voiding",
             Self::Ended => "ended",
             Self::Held => "held",
+            Self::Suspended => "suspended",
         }
     }
 
@@ -124,6 +128,7 @@ impl State {
             Self::Voiding => 7,
             Self::Ended => 8,
             Self::Held => 9,
+            Self::Suspended => 10,
         }
     }
 

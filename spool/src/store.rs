@@ -41,19 +41,27 @@ pub(crate) enum Table {
     KnownPrevious,
     /// chain -> why it is frozen.
     Frozen,
-    /// (chain, asset) -> the figures of the pair.
-    Books,
+    /// (chain, asset) -> terms, limits and figures of the account.
+    Accounts,
     /// chain -> when it was first known or sent to.
     Seen,
-    /// message id -> what was reserved for it in a book.
+    /// message id -> what was set aside for it in an account.
     Reserved,
     /// (account, number) -> the gateway's own transaction that is in no block yet, as signed.
     Signed,
+    /// (chain, asset, number) -> an entry of the account's journal.
+    Entries,
+    /// (chain, asset, sequence) -> a proven message that waits for room in the account.
+    Waiting,
+    /// message id -> its place among those.
+    WaitingIds,
+    /// chain -> what it has used of its gas budget.
+    Gas,
 }
 
 impl Table {
     /// How many tables there are.
-    pub(crate) const COUNT: usize = 25;
+    pub(crate) const COUNT: usize = 29;
 
     /// Every table, in the order of [`Table::index`].
     pub(crate) const ALL: [Self; Self::COUNT] = {
@@ -80,10 +88,14 @@ impl Table {
             Self::KnownHeaders,
             Self::KnownPrevious,
             Self::Frozen,
-            Self::Books,
+            Self::Accounts,
             Self::Seen,
             Self::Reserved,
             Self::Signed,
+            Self::Entries,
+            Self::Waiting,
+            Self::WaitingIds,
+            Self::Gas,
         ]
     };
 
@@ -107,10 +119,14 @@ impl Table {
             Self::KnownHeaders => 18,
             Self::KnownPrevious => 19,
             Self::Frozen => 20,
-            Self::Books => 21,
+            Self::Accounts => 21,
             Self::Seen => 22,
             Self::Reserved => 23,
             Self::Signed => 24,
+            Self::Entries => 25,
+            Self::Waiting => 26,
+            Self::WaitingIds => 27,
+            Self::Gas => 28,
         }
     }
 
@@ -138,10 +154,14 @@ impl Table {
             "known_headers",
             "known_previous",
             "frozen",
-            "books",
+            "accounts",
             "seen",
             "reserved",
             "signed",
+            "entries",
+            "waiting",
+            "waiting_ids",
+            "gas",
         ];
         NAMES[self.index()]
     }

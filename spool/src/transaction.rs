@@ -10,7 +10,7 @@ use crate::{
 /// closures of its group have changed, and its own changes; all of them are flushed before anybody
 /// is answered. A closure of [`crate::Spool::read`] sees the committed state.
 ///
-/// Its methods are grouped by what they keep: the queue, the guard's copy, headers, books, notes,
+/// Its methods are grouped by what they keep: the queue, the guard's copy, headers, accounts, notes,
 /// signed transactions.
 pub struct Tx<'a> {
     base: &'a dyn Snapshot,

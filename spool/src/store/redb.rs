@@ -29,8 +29,8 @@ use crate::{
 #[cfg(test)]
 mod power;
 
-/// The format this version writes, and the newest it reads.
-const FORMAT: u64 = 1;
+/// The format this version writes, and the only one it reads: 1 kept other books.
+const FORMAT: u64 = 2;
 /// The row that says the format. Its name and shape never change, whatever the format.
 const FORMAT_KEY: &[u8] = b"format";
 const FILE: &str = "spool.redb";
@@ -119,6 +119,9 @@ fn check_format(database: &impl ReadableDatabase) -> Result<(), SpoolError> {
         return Err(row::corrupt(Table::Meta, "no format, expected one in every spool"));
     };
     let found = row::read(Table::Meta, &bytes, 1, |input| input.uint("format"))?;
+    if found < FORMAT {
+        return Err(SpoolError::Older { found, supported: FORMAT });
+    }
     if found > FORMAT {
         return Err(SpoolError::Newer { found, supported: FORMAT });
     }

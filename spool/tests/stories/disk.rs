@@ -9,17 +9,18 @@ use std::{
 };
 
 use distpos_proto::{
+    account::Step,
+    amount::Amount,
     chain::{BlockHash, GenesisTag, Height},
     code::Code,
     header::{Header, HeaderHash},
-    policy::Book,
     receipt::Outcome,
     time::{UnixMillis, UnixSeconds},
 };
 use distpos_spool::{BatchId, Cursor, End, Spool, SpoolError, Tx};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
-use crate::support::{Inbound, Outbound, batch, chain, due, message, put, read, transact};
+use crate::support::{Inbound, Outbound, batch, chain, due, entry, message, put, read, transact};
 
 type Rows<'a> = TableDefinition<'a, &'static [u8], &'static [u8]>;
 
@@ -71,7 +72,8 @@ fn filled() -> tempfile::TempDir {
         tx.put_own_header(&header, &[])?;
         tx.put_known(chain("b2"), Height(1), HeaderHash([1; 32]), HeaderHash([2; 32]))?;
         tx.set_frozen(chain("b2"), b"why")?;
-        tx.put_book(chain("b2"), &"a1/coin".parse().unwrap(), &Book::default());
+        let deposit = entry(Step::Deposit(Amount::from(5u64)));
+        tx.enter(chain("b2"), &"a1/coin".parse().unwrap(), &deposit, UnixSeconds(0))?.unwrap();
         tx.set_seen(chain("b2"), UnixMillis(1))?;
         tx.set_cursor(Cursor { height: Height(1), block: BlockHash([0; 32]) });
         Ok(())
@@ -100,20 +102,25 @@ fn a_directory_is_made_for_its_owner_only_and_opened_once_at_a_time() {
 }
 
 #[test]
-fn a_spool_of_a_newer_format_is_refused_and_not_touched() {
+fn a_spool_of_another_format_is_refused_and_not_touched() {
+    refused_untouched(3, SpoolError::Newer { found: 3, supported: 2 });
+    refused_untouched(1, SpoolError::Older { found: 1, supported: 2 });
+}
+
+fn refused_untouched(format: u8, expected: SpoolError) {
     let directory = filled();
     let file = directory.path().join("spool.redb");
     let database = Database::open(&file).unwrap();
     let transaction = database.begin_write().unwrap();
     let meta = Rows::new("meta");
-    // [1, 2]: a row of version 1 that says format 2.
-    transaction.open_table(meta).unwrap().insert(&b"format"[..], &[0x82, 1, 2][..]).unwrap();
+    // A row of version 1 that says the format.
+    transaction.open_table(meta).unwrap().insert(&b"format"[..], &[0x82, 1, format][..]).unwrap();
     transaction.commit().unwrap();
     drop(database);
     let before = fs::read(&file).unwrap();
     let changed = fs::metadata(&file).unwrap().modified().unwrap();
     let refused = Spool::open(directory.path()).map(|_| ());
-    assert_eq!(refused, Err(SpoolError::Newer { found: 2, supported: 1 }));
+    assert_eq!(refused, Err(expected));
     assert_eq!(fs::read(&file).unwrap(), before);
     assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), changed);
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
@@ -184,7 +191,7 @@ fn look_at_everything(tx: &Tx<'_>) -> Result<(), SpoolError> {
     tx.last_own_header()?;
     tx.known(chain("b2"), Height(1), HeaderHash([2; 32]))?;
     tx.frozen_chains()?;
-    tx.books()?;
+    tx.accounts()?;
     tx.seen(chain("b2"))?;
     tx.cursor()?;
     Ok(())
@@ -218,7 +225,7 @@ fn a_row_that_was_altered_is_an_error_that_names_its_table() {
         "known_headers",
         "known_previous",
         "frozen",
-        "books",
+        "accounts",
         "seen",
     ];
     for table in tables {

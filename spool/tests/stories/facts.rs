@@ -1,13 +1,10 @@
-//! Cursor, headers, ends, books, notes: on both engines.
+//! Cursor, headers, ends, notes: on both engines.
 
 use distpos_proto::{
-    amount::Amount,
     chain::{BlockHash, GenesisTag, Height},
     code::Code,
     header::{Header, HeaderHash},
     light::Known,
-    message::Asset,
-    policy::Book,
     receipt::{Call, EndingKind, Outcome},
     time::{UnixMillis, UnixSeconds},
 };
@@ -211,30 +208,6 @@ fn the_oldest_ends_are_forgotten_first() {
 }
 
 #[test]
-fn books_are_kept_by_chain_and_asset() {
-    for (spool, _directory) in engines() {
-        let coin: Asset = "a1/coin".parse().unwrap();
-        let gold: Asset = "a1/gold".parse().unwrap();
-        let book = Book {
-            received: Amount::from(1u64),
-            sent: Amount::from_word([255; 32]),
-            pending_in: Amount::ZERO,
-        };
-        assert_eq!(read(&spool, |tx| tx.book(chain("b2"), &coin)), Ok(Book::default()));
-        let (put_coin, put_book) = (coin.clone(), book);
-        transact(&spool, move |tx| {
-            tx.put_book(chain("b2"), &put_coin, &put_book);
-            Ok(())
-        })
-        .unwrap();
-        assert_eq!(read(&spool, |tx| tx.book(chain("b2"), &coin)), Ok(book));
-        assert_eq!(read(&spool, |tx| tx.book(chain("b2"), &gold)), Ok(Book::default()));
-        assert_eq!(read(&spool, |tx| tx.book(chain("c3"), &coin)), Ok(Book::default()));
-        assert_eq!(read(&spool, |tx| tx.books()), Ok(vec![(chain("b2"), coin, book)]));
-    }
-}
-
-#[test]
 fn a_frozen_chain_stays_frozen_for_its_first_reason_until_thawed() {
     for (spool, _directory) in engines() {
         transact(&spool, |tx| {
@@ -280,22 +253,5 @@ fn a_chain_is_seen_from_the_first_time_on_and_notes_are_kept_apart() {
         })
         .unwrap();
         assert_eq!(read(&spool, |tx| tx.meta_get("pin/b2")), Ok(None));
-    }
-}
-
-#[test]
-fn what_is_reserved_for_a_message_is_given_back_once() {
-    for (spool, _directory) in engines() {
-        let id = message("b2", "a1", 1, 0).id();
-        let asset: Asset = "b2/coin".parse().unwrap();
-        let kept = asset.clone();
-        transact(&spool, move |tx| {
-            tx.put_reserved(&id, chain("b2"), &kept, Amount::from(7u64));
-            Ok(())
-        })
-        .unwrap();
-        let taken = || transact(&spool, move |tx| tx.take_reserved(&id)).unwrap();
-        assert_eq!(taken(), Some((chain("b2"), asset, Amount::from(7u64))));
-        assert_eq!(taken(), None);
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test's helper a failed unwrap is a failed test")]
 
+mod accounts;
 mod commit;
 mod disk;
 mod facts;

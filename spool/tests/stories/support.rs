@@ -1,13 +1,16 @@
 //! Messages and batches to tell stories with.
 
 use distpos_proto::{
+    account::Step,
     amount::Amount,
     chain::{ChainId, GenesisTag, Height},
     envelope::{Envelope, Origin},
     message::{Fields, Message, OnFail, Value},
     time::{UnixMillis, UnixSeconds},
 };
-use distpos_spool::{Batch, BatchId, Change, Direction, NewBatch, Spool, SpoolError, State, Tx};
+use distpos_spool::{
+    Act, Batch, BatchId, Change, Direction, Entry, NewBatch, Spool, SpoolError, State, Tx,
+};
 
 pub(crate) use Direction::{Inbound, Outbound};
 
@@ -128,4 +131,10 @@ pub(crate) fn next_due(
         next = [next, at].into_iter().flatten().min();
     }
     Ok(next)
+}
+
+/// A step that nobody in particular made.
+pub(crate) fn entry(step: Step) -> Entry {
+    let (by, why) = (String::new(), String::new());
+    Entry { act: Act::Step(step), id: None, height: None, by, why, at: UnixMillis(1) }
 }

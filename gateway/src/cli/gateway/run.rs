@@ -41,7 +41,10 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             configured || held || matches!(error, Engine(_))
         });
         let spool = cause.downcast_ref::<SpoolError>().is_some_and(|error| {
-            matches!(error, SpoolError::Newer { .. } | SpoolError::Corrupt { .. })
+            matches!(
+                error,
+                SpoolError::Newer { .. } | SpoolError::Older { .. } | SpoolError::Corrupt { .. }
+            )
         });
         let configuration = ledger
             || spool
