@@ -14,6 +14,8 @@ use crate::{
     time::UnixSeconds,
 };
 
+pub mod rules;
+
 /// The receiving chain, as messages name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Own {
