@@ -10,19 +10,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use distpos_proto::{chain::ChainId, key::PublicKey, record::HostName};
+use distpos_proto::{chain::ChainId, key::PublicKey, message::Asset, record::HostName};
 use distpos_resolver::{Options, StaticRoute};
 use serde::Deserialize;
 use thiserror::Error;
 
+pub use account::AccountPolicy;
 pub use chain::{Allocation, Chain, EvmNode, Finality, LedgerNode, Node};
 pub use peer::{Gateway, Peer, Route, StaticAnchor};
+pub use policy::{GasBudget, HookUrl, Hooks, Policy};
 
+pub mod account;
 pub mod chain;
 pub mod check;
 mod credentials;
 pub mod peer;
 mod place;
+pub mod policy;
 pub mod text;
 
 pub use credentials::{Token, TokenError};
@@ -55,6 +59,12 @@ pub struct Config {
     /// How far DNS is believed.
     #[serde(default)]
     pub trust: TrustLevels,
+    /// What is let in.
+    #[serde(default)]
+    pub policy: Policy,
+    /// Where the operator's commands reach the running gateway.
+    #[serde(default)]
+    pub admin: Admin,
     /// What is written about what happens.
     #[serde(default)]
     pub log: Log,
@@ -109,6 +119,22 @@ impl Listen {
     pub const PEERS_PORT: u16 = 7333;
     /// Port of the listener for users, unless said otherwise.
     pub const SUBMISSION_PORT: u16 = 7334;
+}
+
+/// Where the operator's commands reach the running gateway.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// The unix socket, for the gateway's own user alone; `admin.sock` in the spool's directory
+    /// unless said otherwise.
+    pub socket: Option<PathBuf>,
+}
+
+impl Admin {
+    /// The socket's name in the spool's directory, unless said otherwise.
+    pub const SOCKET: &'static str = "admin.sock";
+    /// Longest path, in bytes: what Linux's `sockaddr_un` has room for, less the final zero.
+    pub const PATH_BYTES_MAX: usize = 107;
 }
 
 /// How chain-ids are looked up.
@@ -261,10 +287,35 @@ impl Config {
         }
     }
 
+    /// What the operator says of an account; the defaults for one that the file does not name.
+    #[must_use]
+    pub fn account(&self, chain: ChainId, asset: &Asset) -> AccountPolicy {
+        let named = self.peers.get(&chain).and_then(|peer| peer.accounts.get(asset));
+        named.cloned().unwrap_or_default()
+    }
+
+    /// What the messages of a source may use of the own chain's gas.
+    #[must_use]
+    pub fn gas_budget(&self, source: ChainId) -> GasBudget {
+        let peer = self.peers.get(&source);
+        let usual = GasBudget::of(self.chain.family());
+        let max = peer.and_then(|peer| peer.gas_max).or(self.policy.gas_max);
+        let window = peer.and_then(|peer| peer.gas_window).or(self.policy.gas_window);
+        GasBudget { max: max.unwrap_or(usual.max), window: window.unwrap_or(usual.window) }
+    }
+
+    /// Where the operator's commands reach the running gateway.
+    #[must_use]
+    pub fn admin_socket(&self) -> PathBuf {
+        let usual = || self.spool.directory.join(Admin::SOCKET);
+        self.admin.socket.clone().unwrap_or_else(usual)
+    }
+
     /// Makes every relative path one below `base`.
     fn rebase(&mut self, base: &Path) {
         let mut paths = vec![&mut self.identity.directory, &mut self.spool.directory];
         paths.extend(&mut self.listen.token);
+        paths.extend(&mut self.admin.socket);
         match &mut self.chain.node {
             Node::Ledger(node) => paths.push(&mut node.directory),
             Node::Evm(node) => {

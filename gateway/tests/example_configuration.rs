@@ -70,7 +70,12 @@ fn every_key_there_is_stands_in_the_example() {
         ("[resolver]", &ledger),
         ("[route.b1c2]", &ledger),
         ("[peer.b1c2]", &ledger),
+        ("[peer.b1c2.account.\"e2e4/coin\"]", &ledger),
         ("[trust]", &ledger),
+        ("[policy]", &ledger),
+        ("[[policy.rule]]", &ledger),
+        ("[policy.hooks]", &ledger),
+        ("[admin]", &ledger),
         ("[log]", &ledger),
     ];
     let mut seen = 0;
@@ -81,12 +86,15 @@ fn every_key_there_is_stands_in_the_example() {
                 line.starts_with(&format!("{key} = "))
                     || line.starts_with(&format!("[chain.{key}]"))
                     || line.starts_with(&format!("[[chain.ledger.{key}]]"))
+                    || line.starts_with(&format!("[policy.{key}]"))
+                    || line.starts_with(&format!("[[policy.{key}]]"))
+                    || line.starts_with(&format!("[peer.b1c2.{key}."))
             });
             assert!(shown, "{table} has the key {key}, the example has not");
             seen += 1;
         }
     }
-    assert!(seen >= 44, "{seen} keys were looked for");
+    assert!(seen >= 72, "{seen} keys were looked for");
     let unknown = format!("unknown = 1\n{ledger}");
     let top = Config::parse(&unknown, &file()).unwrap_err().what;
     let tables: Vec<_> = top.split('`').skip(3).step_by(2).collect();
@@ -95,5 +103,5 @@ fn every_key_there_is_stands_in_the_example() {
             ledger.contains(&format!("\n[{table}]")) || ledger.contains(&format!("\n[{table}."));
         assert!(shown, "the example has no [{table}]");
     }
-    assert_eq!(tables.len(), 9);
+    assert_eq!(tables.len(), 11);
 }

@@ -9,9 +9,12 @@ use crate::{
     chain::{ChainId, Family, GenesisTag},
     code::{Code, Reply},
     message::{Message, Value},
+    policy::rules::Rules,
     stage::{Admitted, Proven, Refused},
     time::UnixSeconds,
 };
+
+pub mod rules;
 
 #[cfg(test)]
 mod tests;
@@ -160,8 +163,8 @@ pub struct Case<'a> {
     pub gas: Option<GasBudget>,
     /// What the source chain's standing says.
     pub standing: Option<Reply>,
-    /// What the operator's rules say.
-    pub rules: Option<Reply>,
+    /// The operator's rules.
+    pub rules: &'a Rules,
     /// What others said who had to be asked: hooks, and the local chain.
     pub found: &'a [Failing],
 }
@@ -204,7 +207,7 @@ pub fn failing(message: &Message, case: &Case<'_>) -> Option<Failing> {
         .or_else(|| value_checks(message, case))
         .or_else(|| gas(message, case).map(fail(Check::Gas)))
         .or_else(|| case.standing.clone().map(fail(Check::Standing)))
-        .or_else(|| case.rules.clone().map(fail(Check::Rules)))
+        .or_else(|| case.rules.failing(message).map(fail(Check::Rules)))
         .or_else(|| case.found.iter().min_by_key(|found| found.check).cloned())
 }
 

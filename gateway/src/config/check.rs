@@ -1,8 +1,13 @@
 //! What a configuration that can be read may still have wrong with it.
 
-use distpos_proto::key::KeySet;
+use distpos_proto::{
+    address::{Address, Local},
+    chain::ChainId,
+    key::KeySet,
+    message::Message,
+};
 
-use super::{Config, Node};
+use super::{Admin, Config, Hooks, Node};
 
 /// The first thing that makes the configuration unusable: its key, and what is wrong with it.
 pub(super) fn refusal(config: &Config) -> Option<(&'static str, String)> {
@@ -12,6 +17,9 @@ pub(super) fn refusal(config: &Config) -> Option<(&'static str, String)> {
         .or_else(|| threshold_fits(config))
         .or_else(|| keys_are_not_taken_unsigned(config))
         .or_else(|| level_is_a_filter(config))
+        .or_else(|| hooks_can_be_asked(config))
+        .or_else(|| rules_name_local_addresses(config))
+        .or_else(|| socket_path_fits(config))
 }
 
 fn submission_is_guarded(config: &Config) -> Option<(&'static str, String)> {
@@ -77,6 +85,57 @@ fn level_is_a_filter(config: &Config) -> Option<(&'static str, String)> {
     })
 }
 
+fn hooks_can_be_asked(config: &Config) -> Option<(&'static str, String)> {
+    let hooks = &config.policy.hooks;
+    if !(Hooks::TIMEOUT_MIN..=Hooks::TIMEOUT_MAX).contains(&hooks.timeout) {
+        let (found, least, most) = (hooks.timeout, Hooks::TIMEOUT_MIN, Hooks::TIMEOUT_MAX);
+        let what = format!("found {found:?}, expected {least:?} to {most:?}");
+        return Some(("policy.hooks.timeout", what));
+    }
+    let (key, url) = hooks.named().find(|(_, url)| !url.is_loopback() && !hooks.allow_remote)?;
+    let what = format!(
+        "{url} is not on this host, expected policy.hooks.allow_remote = true beside it: messages \
+         travel there in the clear"
+    );
+    Some((key, what))
+}
+
+/// A whole address in a rule would never match, and let everything through that it was to stop.
+/// Only where its front is a chain that is named elsewhere: other chains' addresses may look so too.
+fn rules_name_local_addresses(config: &Config) -> Option<(&'static str, String)> {
+    let whole = |local: &Local| local.as_str().parse::<Address>().ok();
+    config.policy.rules.as_slice().iter().enumerate().find_map(|(at, rule)| {
+        let known = |chain: &ChainId| {
+            let named = config.peers.contains_key(chain) || config.routes.contains_key(chain);
+            rule.chain == Some(*chain) || named
+        };
+        let sender = rule.sender.as_ref().and_then(whole).filter(|a| known(&a.chain()));
+        let own = |address: &Address| address.chain() == config.chain.id;
+        let recipient = rule.recipient.as_ref().and_then(whole).filter(own);
+        let (name, address) =
+            sender.map(|a| ("sender", a)).or_else(|| recipient.map(|a| ("recipient", a)))?;
+        let what = format!(
+            "rule {}: {name} is {address}, expected the part behind the first x, {}",
+            at + 1,
+            address.local()
+        );
+        Some(("policy.rule", what))
+    })
+}
+
+fn socket_path_fits(config: &Config) -> Option<(&'static str, String)> {
+    let (path, most) = (config.admin_socket(), Admin::PATH_BYTES_MAX);
+    let found = path.as_os_str().len();
+    (found > most).then(|| {
+        let what = format!(
+            "path of the socket, {}, has {found} bytes, expected at most {most}: set admin.socket \
+             to a shorter one",
+            path.display()
+        );
+        ("admin.socket", what)
+    })
+}
+
 /// What is allowed, but seldom meant; for `distpos-gateway check`.
 #[must_use]
 pub fn warnings(config: &Config) -> Vec<String> {
@@ -99,6 +158,15 @@ pub fn warnings(config: &Config) -> Vec<String> {
                 "peer.{chain}.value_max is 0: every message with value from {chain} is refused (5.2.2)"
             ));
         }
+    }
+    if let Some(grace) = config.policy.refund_without_receipt {
+        let days = Message::EXPIRES_AFTER_MAX / (24 * 60 * 60);
+        let hasty = grace.as_secs() < Message::EXPIRES_AFTER_MAX;
+        let more = if hasty { format!(", and is shorter than {days} days") } else { String::new() };
+        found.push(format!(
+            "policy.refund_without_receipt is set{more}: a message that was delivered there may be \
+             refunded here as well"
+        ));
     }
     if let Node::Evm(node) = &config.chain.node
         && node.finality == super::Finality::Confirmations(0)

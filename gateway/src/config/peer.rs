@@ -1,6 +1,6 @@
 //! `[route.<cid>]` and `[peer.<cid>]`: what the operator says of other chains.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use distpos_proto::{
     amount::Amount,
@@ -14,7 +14,7 @@ use distpos_proto::{
 use distpos_resolver::Host;
 use serde::Deserialize;
 
-use super::text;
+use super::{AccountPolicy, text};
 
 /// Where a chain's gateways are; comes before DNS.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -66,6 +66,12 @@ pub struct Peer {
     /// The assets that are counted with it, each with the most that `in − out + pending_in` may
     /// come to in its smallest unit (`value_max`); without one no value passes.
     pub assets: BTreeMap<Asset, Amount>,
+    /// What the operator says of single accounts with it.
+    pub accounts: BTreeMap<Asset, AccountPolicy>,
+    /// `policy.gas_max` for this source, where it is another.
+    pub gas_max: Option<u64>,
+    /// `policy.gas_window` for this source, where it is another.
+    pub gas_window: Option<Duration>,
 }
 
 impl Peer {
@@ -131,6 +137,12 @@ struct RawPeer {
     value_max: Option<Amount>,
     #[serde(default, deserialize_with = "text::amounts")]
     assets: BTreeMap<Asset, Amount>,
+    #[serde(default, deserialize_with = "text::by_asset")]
+    account: BTreeMap<Asset, AccountPolicy>,
+    #[serde(default, deserialize_with = "text::optional_positive")]
+    gas_max: Option<u64>,
+    #[serde(default, deserialize_with = "text::optional_duration")]
+    gas_window: Option<Duration>,
 }
 
 impl TryFrom<RawRoute> for Route {
@@ -172,7 +184,8 @@ impl TryFrom<RawPeer> for Peer {
                 return Err(format!("value_max is {found}, expected an asset that it counts in"));
             }
         };
-        Ok(Self { anchor, assets })
+        let RawPeer { account: accounts, gas_max, gas_window, .. } = raw;
+        Ok(Self { anchor, assets, accounts, gas_max, gas_window })
     }
 }
 

@@ -276,6 +276,8 @@ fn warnings_say_what_will_surprise() {
     );
 }
 
+mod policy;
+
 const LEDGER_OUTBOX_TEXT: &str = "ledger";
 
 #[test]

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
-use distpos_proto::amount::Amount;
+use distpos_proto::{
+    amount::{Amount, AmountError},
+    message::Asset,
+};
 use serde::{Deserialize, Deserializer, de};
 
 /// A value that is read from its text form, so that an error points at that very text.
@@ -89,6 +92,18 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, 
     parse_duration(&text).map_err(de::Error::custom)
 }
 
+/// A duration that may be absent; never zero.
+pub(super) fn optional_duration<'de, D: Deserializer<'de>>(
+    input: D,
+) -> Result<Option<Duration>, D::Error> {
+    match duration(input)? {
+        Duration::ZERO => Err(de::Error::custom(
+            "found a duration of zero, expected a longer one, or to leave the key out",
+        )),
+        duration => Ok(Some(duration)),
+    }
+}
+
 /// A sum that may be absent.
 pub(super) fn optional_amount<'de, D: Deserializer<'de>>(
     input: D,
@@ -134,6 +149,146 @@ pub(super) fn amount<'de, D: Deserializer<'de>>(input: D) -> Result<Amount, D::E
         }
     }
     input.deserialize_any(Sum)
+}
+
+/// What a whole number of the smallest unit looks like, for errors about accounts and rules.
+const SUM: &str = "a whole number of the asset's smallest unit, such as \"1000000\"";
+
+/// A whole number of an asset's smallest unit.
+///
+/// # Errors
+/// Says what was found and what was expected.
+pub fn parse_sum(text: &str) -> Result<Amount, String> {
+    text.parse().map_err(|error| match error {
+        AmountError::Digits(found) => format!("found {found:?}, expected {SUM}"),
+        AmountError::TooLarge | AmountError::NotMinimal => {
+            let digits = text.len();
+            format!("found a number of {digits} digits, 2^256 or more, expected less than 2^256")
+        }
+    })
+}
+
+/// An asset's name.
+///
+/// # Errors
+/// Says what was found and what was expected.
+pub fn parse_asset(text: &str) -> Result<Asset, String> {
+    text.parse().map_err(|_| {
+        let found = shortened(text);
+        format!(
+            "found {found:?}, expected an asset, <issuer chain-id>/<label>, such as \"e2e4/coin\""
+        )
+    })
+}
+
+/// A sum of an asset; says what is expected in the words of accounts.
+pub(super) fn sum<'de, D: Deserializer<'de>>(input: D) -> Result<Amount, D::Error> {
+    struct Sum;
+    impl de::Visitor<'_> for Sum {
+        type Value = Amount;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(SUM)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Amount, E> {
+            parse_sum(text).map_err(E::custom)
+        }
+
+        fn visit_i64<E: de::Error>(self, found: i64) -> Result<Amount, E> {
+            let wrong = || E::custom(format_args!("found {found}, expected {SUM}"));
+            u64::try_from(found).map(Amount::from).map_err(|_| wrong())
+        }
+
+        fn visit_f64<E: de::Error>(self, found: f64) -> Result<Amount, E> {
+            Err(E::custom(format_args!("found {found:?}, expected {SUM}")))
+        }
+    }
+    input.deserialize_any(Sum)
+}
+
+/// A sum that may be absent.
+pub(super) fn optional_sum<'de, D: Deserializer<'de>>(
+    input: D,
+) -> Result<Option<Amount>, D::Error> {
+    sum(input).map(Some)
+}
+
+/// A sum that may be absent, and makes no sense as zero.
+pub(super) fn optional_positive_sum<'de, D: Deserializer<'de>>(
+    input: D,
+) -> Result<Option<Amount>, D::Error> {
+    match sum(input)? {
+        zero if zero.is_zero() => Err(de::Error::custom(
+            "found 0, expected more than zero, or to leave the key out: then there is no limit",
+        )),
+        sum => Ok(Some(sum)),
+    }
+}
+
+/// An asset that may be absent.
+pub(super) fn optional_asset<'de, D: Deserializer<'de>>(
+    input: D,
+) -> Result<Option<Asset>, D::Error> {
+    parse_asset(&String::deserialize(input)?).map(Some).map_err(de::Error::custom)
+}
+
+/// An asset as the name of a table.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct AssetKey(Asset);
+
+impl<'de> Deserialize<'de> for AssetKey {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        parse_asset(&String::deserialize(input)?).map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// A table whose keys are assets.
+pub(super) fn by_asset<'de, D: Deserializer<'de>, V: Deserialize<'de>>(
+    input: D,
+) -> Result<BTreeMap<Asset, V>, D::Error> {
+    let tables = BTreeMap::<AssetKey, V>::deserialize(input)?;
+    Ok(tables.into_iter().map(|(AssetKey(asset), value)| (asset, value)).collect())
+}
+
+/// A whole number that `read` takes; anything else is an error that says what is expected.
+pub(super) fn number<'de, D: Deserializer<'de>, T>(
+    input: D,
+    expected: &'static str,
+    read: impl Fn(i64) -> Option<T>,
+) -> Result<T, D::Error> {
+    struct Number<R>(&'static str, R);
+    impl<T, R: Fn(i64) -> Option<T>> de::Visitor<'_> for Number<R> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_i64<E: de::Error>(self, found: i64) -> Result<T, E> {
+            let Self(expected, read) = self;
+            let wrong = || E::custom(format_args!("found {found}, expected {expected}"));
+            read(found).ok_or_else(wrong)
+        }
+
+        fn visit_f64<E: de::Error>(self, found: f64) -> Result<T, E> {
+            Err(E::custom(format_args!("found {found:?}, expected {}", self.0)))
+        }
+
+        fn visit_str<E: de::Error>(self, found: &str) -> Result<T, E> {
+            let found = shortened(found);
+            Err(E::custom(format_args!("found {found:?}, expected {}", self.0)))
+        }
+    }
+    input.deserialize_any(Number(expected, read))
+}
+
+/// A whole number above zero that may be absent.
+pub(super) fn optional_positive<'de, D: Deserializer<'de>>(
+    input: D,
+) -> Result<Option<u64>, D::Error> {
+    let positive = |found| u64::try_from(found).ok().filter(|found| *found > 0);
+    number(input, "a whole number above zero", positive).map(Some)
 }
 
 /// Bytes in hex, with or without `0x` in front, upper and lower case.

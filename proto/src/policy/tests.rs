@@ -1,5 +1,7 @@
 //! The checks one by one, and the order in which they speak.
 
+use std::sync::LazyLock;
+
 use super::*;
 use crate::{
     account::{Limits, Step},
@@ -7,6 +9,7 @@ use crate::{
     envelope::{Envelope, Origin},
     header::HeaderHash,
     message::{Fields, OnFail, TermsHash},
+    policy::rules::{Action, Rule},
 };
 
 const NOW: UnixSeconds = UnixSeconds(1_000_000);
@@ -49,6 +52,8 @@ fn open(credit_limit: u64) -> Account {
     Account::default().apply(&Step::Set { terms: Some(TERMS), limits }, NOW).unwrap()
 }
 
+static NO_RULES: LazyLock<Rules> = LazyLock::new(Rules::default);
+
 fn case<'a>(account: Option<&'a Account>, settings: &'a AccountSettings) -> Case<'a> {
     Case {
         own: own(),
@@ -61,7 +66,7 @@ fn case<'a>(account: Option<&'a Account>, settings: &'a AccountSettings) -> Case
         settings,
         gas: None,
         standing: None,
-        rules: None,
+        rules: &NO_RULES,
         found: &[],
     }
 }
@@ -167,6 +172,7 @@ fn the_first_check_in_the_order_speaks() {
         delivery: 0,
     };
     let reply = Some(Reply::new(Code::NOT_NOW, "low"));
+    let deny = Rules::new(vec![Rule::any(Action::Deny)]).unwrap();
     let wrong = message(10, |f| {
         f.destination = "c3".parse().unwrap();
         f.destination_tag = GenesisTag([9; 8]);
@@ -182,8 +188,8 @@ fn the_first_check_in_the_order_speaks() {
     let case = Case {
         trust: TrustLevel::Unsigned,
         gas: Some(used_up),
-        standing: reply.clone(),
-        rules: reply,
+        standing: reply,
+        rules: &deny,
         found: &found,
         ..case(Some(&closed), &strict)
     };
@@ -194,7 +200,7 @@ fn the_first_check_in_the_order_speaks() {
     let has_room = Case { account: Some(&roomy), ..has_credit.clone() };
     let has_gas = Case { gas: None, ..has_room.clone() };
     let stands = Case { standing: None, ..has_gas.clone() };
-    let allowed = Case { rules: None, ..stands.clone() };
+    let allowed = Case { rules: &NO_RULES, ..stands.clone() };
     let accepted = Case { found: &[found[2].clone(), found[0].clone()], ..allowed.clone() };
     let taken = Case { found: &[found[0].clone()], ..accepted.clone() };
     let passes = Case { found: &[], ..taken.clone() };
