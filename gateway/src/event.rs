@@ -4,9 +4,10 @@
 use std::{fmt, sync::Arc};
 
 use distpos_proto::{
+    account::{Change, Limits},
     chain::{ChainId, Family, Height},
     code::Reply,
-    message::MessageId,
+    message::{Asset, MessageId, TermsHash},
     receipt::Outcome,
 };
 
@@ -95,6 +96,50 @@ pub enum Event {
         id: MessageId,
         /// Which check, and why.
         reply: Reply,
+    },
+    /// Step 5: value waits for room in its account, in the order in which it was sent.
+    Suspended {
+        /// The source chain.
+        chain: ChainId,
+        /// The account's asset.
+        asset: Asset,
+        /// The messages.
+        ids: Vec<MessageId>,
+        /// Why, and what would free the first of them.
+        reply: Reply,
+    },
+    /// There is room again: these messages go on.
+    Woken {
+        /// The source chain.
+        chain: ChainId,
+        /// The account's asset.
+        asset: Asset,
+        /// The messages, in the order in which they were sent.
+        ids: Vec<MessageId>,
+    },
+    /// An account was opened, closed, or its limits changed on the chain.
+    AccountSet {
+        /// The peer.
+        chain: ChainId,
+        /// Its asset.
+        asset: Asset,
+        /// Its terms; none: it is closed.
+        terms: Option<TermsHash>,
+        /// Its limits.
+        limits: Limits,
+    },
+    /// A peer's reserve here changed on the chain: a deposit, a settlement.
+    ReserveChanged {
+        /// The peer.
+        chain: ChainId,
+        /// The account's asset.
+        asset: Asset,
+        /// By how much.
+        change: Change,
+        /// Whose transaction it was.
+        by: String,
+        /// Why.
+        note: String,
     },
     /// Step 6: the delivering (or voiding) transaction was handed to the local chain.
     Submitted {
@@ -227,6 +272,27 @@ impl fmt::Display for Event {
             Self::Conflict { chain, what } => write!(f, "conflict chain={chain} {what}"),
             Self::Admitted { id } => write!(f, "admitted id={id}"),
             Self::Refused { id, reply } => write!(f, "refused id={id} reply=\"{reply}\""),
+            Self::Suspended { chain, asset, ids, reply } => {
+                write!(f, "suspended chain={chain} asset={asset} reply=\"{reply}\" {}", Ids(ids))
+            }
+            Self::Woken { chain, asset, ids } => {
+                write!(f, "woken chain={chain} asset={asset} {}", Ids(ids))
+            }
+            Self::AccountSet { chain, asset, terms, limits } => {
+                let Limits { credit_limit, window } = limits;
+                write!(f, "account-set chain={chain} asset={asset} credit_limit={credit_limit}")?;
+                if let Some(window) = window {
+                    write!(f, " window_max={} window={}s", window.max, window.seconds)?;
+                }
+                terms.map_or_else(|| write!(f, " closed"), |terms| write!(f, " terms={terms}"))
+            }
+            Self::ReserveChanged { chain, asset, change, by, note } => {
+                let (sign, amount) = match change {
+                    Change::Added(amount) => ('+', amount),
+                    Change::Taken(amount) => ('-', amount),
+                };
+                write!(f, "reserve chain={chain} asset={asset} {sign}{amount} by={by} {note:?}")
+            }
             Self::Submitted { what, transaction, ids } => {
                 let hash = data_encoding::HEXLOWER.encode(transaction);
                 write!(f, "submitted {what} transaction={hash} {}", Ids(ids))

@@ -4,10 +4,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use distpos_proto::{
-    chain::ChainId,
+    chain::{ChainId, Family},
     key::{KeySet, SecretKey, SpkiPin},
     light::{Authenticated, Trusted},
-    policy::{Limits, Own},
+    message::Asset,
+    policy::{Own, TrustLevel},
     time::{UnixMillis, UnixSeconds},
 };
 use distpos_resolver::Resolve;
@@ -17,6 +18,7 @@ use rand::Rng;
 use crate::{
     chain::{Facts, LocalChain},
     clock::Clock,
+    config::{AccountPolicy, GasBudget, Policy},
     event::{Event, Events},
     peer::PeerTransport,
 };
@@ -27,8 +29,29 @@ pub trait Correspondents: Send + Sync {
     /// believed, and nothing delivered.
     fn trusted(&self, chain: ChainId) -> Option<Trusted>;
 
-    /// What may come in from it.
-    fn limits(&self, chain: ChainId) -> Limits;
+    /// How that anchor came to be believed.
+    fn trust_level(&self, chain: ChainId) -> TrustLevel {
+        // Keys that DNS publishes are no anchor yet: all are the operator's own word.
+        let _ = chain;
+        TrustLevel::Static
+    }
+
+    /// What is let in, whoever sends it.
+    fn policy(&self) -> Arc<Policy> {
+        Arc::default()
+    }
+
+    /// What the operator says of an account, beside the limits that the chain keeps.
+    fn account(&self, chain: ChainId, asset: &Asset) -> AccountPolicy {
+        let _ = (chain, asset);
+        AccountPolicy::default()
+    }
+
+    /// What a chain's messages may use of gas on a chain of this family.
+    fn gas_budget(&self, chain: ChainId, own: Family) -> GasBudget {
+        let _ = chain;
+        GasBudget::of(own)
+    }
 
     /// Whether the operator ever named it (a `peer` entry or a pin). A message to such a chain is
     /// never refunded without its receipt.

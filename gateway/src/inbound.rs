@@ -3,6 +3,7 @@
 //! | state | what is done when it is due | leaves for |
 //! | --- | --- | --- |
 //! | `claimed` | `judge`: ask the source chain for the proof (step 3), verify it (4), decide (5), hand it to the chain (6) | `delivering` or `voiding` |
+//! | `suspended` | the same, when its account has room (or an hour has passed) | as above |
 //! | `delivering`, `voiding` | the same again: nothing was final in time, and the chain's guard makes repeating harmless | `ended`, when it is final |
 //! | `ended` | [`receipt`]: send the signed receipt back | gone, when it is acknowledged |
 //!
@@ -32,6 +33,8 @@ pub mod verify;
 
 pub mod policy;
 
+mod ground;
+
 pub mod deliver;
 
 pub mod receipt;
@@ -56,7 +59,7 @@ async fn step(
     batches: Vec<Batch>,
 ) -> Result<(), SpoolError> {
     match state {
-        State::Claimed | State::Delivering | State::Voiding => {
+        State::Claimed | State::Suspended | State::Delivering | State::Voiding => {
             judge(&gateway, source, state, batches).await
         }
         State::Ended => receipt::send(&gateway, source, batches).await,
@@ -78,7 +81,7 @@ async fn judge(
         gateway.spool.healthy()?;
         let trusted = verify::trusted(gateway, source)?;
         let proven = evidence::fetch(gateway, &trusted, &claim).await?;
-        let decided = policy::decide(gateway, proven).await?;
+        let decided = policy::decide(gateway, &trusted, proven).await?;
         deliver::submit(gateway, &claim, decided).await
     };
     match verdict.await {

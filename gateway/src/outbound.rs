@@ -58,6 +58,11 @@ async fn step(
         State::Accepted => ask::ask(&gateway, peer, batches).await,
         State::Closing | State::Refunding => settle::end(&gateway, state, batches).await,
         // Inbound states never stand in this queue, and what is held waits for the operator.
-        State::Claimed | State::Delivering | State::Voiding | State::Ended | State::Held => Ok(()),
+        State::Claimed
+        | State::Suspended
+        | State::Delivering
+        | State::Voiding
+        | State::Ended
+        | State::Held => Ok(()),
     }
 }

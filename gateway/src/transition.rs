@@ -23,6 +23,15 @@ pub struct Move {
     pub reply: Option<Reply>,
 }
 
+impl Move {
+    /// The move that changes nothing: to be updated with what shall become different.
+    #[must_use]
+    pub fn stay(held: &Batch) -> Self {
+        let (due, attempts, reply) = (held.due, held.attempts, held.reply.clone());
+        Self { state: None, due, attempts, reply }
+    }
+}
+
 /// Moves these messages, wherever they are queued, from one of the states `from` to what `to` says
 /// of the batch that holds them: messages of one job share neither attempts nor ages nor expiry.
 ///

@@ -27,7 +27,7 @@ enum Lane {
     Send,
     Ask,
     Settle,
-    /// Claimed, delivering and voiding messages take the same steps: beside each other they would
+    /// Claimed, suspended, delivering and voiding messages take the same steps: beside each other they would
     /// submit a message twice.
     Judge,
     Receipt,
@@ -39,7 +39,7 @@ fn lane((state, peer): Group) -> (Lane, ChainId) {
         State::Queued => Lane::Send,
         State::Accepted => Lane::Ask,
         State::Closing | State::Refunding => Lane::Settle,
-        State::Claimed | State::Delivering | State::Voiding => Lane::Judge,
+        State::Claimed | State::Suspended | State::Delivering | State::Voiding => Lane::Judge,
         State::Ended => Lane::Receipt,
         State::Held => Lane::Held,
     };

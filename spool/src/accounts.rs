@@ -208,6 +208,18 @@ impl Tx<'_> {
     /// # Errors
     /// [`SpoolError`] if the store cannot be read.
     pub fn take_reserved(&mut self, id: &MessageId) -> Result<Option<Reserved>, SpoolError> {
+        let reserved = self.reserved(id)?;
+        if reserved.is_some() {
+            self.unset(Table::Reserved, &id.0);
+        }
+        Ok(reserved)
+    }
+
+    /// What is set aside for a message; none if nothing is.
+    ///
+    /// # Errors
+    /// [`SpoolError`] if the store cannot be read.
+    pub fn reserved(&self, id: &MessageId) -> Result<Option<Reserved>, SpoolError> {
         let Some(bytes) = self.get(Table::Reserved, &id.0)? else { return Ok(None) };
         let reserved = row::read(Table::Reserved, &bytes, 2, |input| {
             let chain = row::read_chain(input)?;
@@ -217,7 +229,6 @@ impl Tx<'_> {
             })?;
             Ok(Reserved { chain, value })
         })?;
-        self.unset(Table::Reserved, &id.0);
         Ok(Some(reserved))
     }
 

@@ -39,19 +39,20 @@ impl Tx<'_> {
         self.set(Table::WaitingIds, &id.0, place);
     }
 
-    /// Takes a message out of the row, if it is in one.
+    /// Takes a message out of the row it waits in, and says which account's; none if it waits in
+    /// none.
     ///
     /// # Errors
     /// [`SpoolError`] if the store cannot be read.
-    pub fn take_waiting(&mut self, id: &MessageId) -> Result<bool, SpoolError> {
-        let Some(bytes) = self.get(Table::WaitingIds, &id.0)? else { return Ok(false) };
+    pub fn take_waiting(&mut self, id: &MessageId) -> Result<Option<(ChainId, Asset)>, SpoolError> {
+        let Some(bytes) = self.get(Table::WaitingIds, &id.0)? else { return Ok(None) };
         let (chain, asset, sequence) = row::read(Table::WaitingIds, &bytes, 1, |input| {
             exactly(input, "waiting", 3)?;
             Ok((row::read_chain(input)?, read_asset(input)?, input.uint("sequence")?))
         })?;
         self.unset(Table::WaitingIds, &id.0);
         self.unset(Table::Waiting, &entry_key(&account_key(chain, &asset), sequence));
-        Ok(true)
+        Ok(Some((chain, asset)))
     }
 
     /// The first `limit` messages that wait for room in this account, lowest sequence first.

@@ -1,7 +1,7 @@
 //! `[peer.<cid>.account."<asset>"]`: what the operator says of one account, beside the limits that
 //! stand on the chain.
 
-use distpos_proto::amount::Amount;
+use distpos_proto::{amount::Amount, policy::AccountSettings};
 use serde::Deserialize;
 
 use super::text;
@@ -33,6 +33,15 @@ pub struct AccountPolicy {
 }
 
 impl AccountPolicy {
+    /// The part of it that policy checks.
+    #[must_use]
+    pub fn settings(&self) -> AccountSettings {
+        AccountSettings {
+            message_value_max: self.message_value_max,
+            attested_value_max: self.attested_value_max,
+        }
+    }
+
     /// `strained_at` unless said otherwise, in percent: time to act before anything has to wait.
     pub const STRAINED_AT_DEFAULT: u8 = 80;
     /// Longest `settle_to`, in bytes: a line that people read.

@@ -3,12 +3,10 @@
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use distpos_proto::{
-    amount::Amount,
     chain::{ChainId, Family, GenesisTag},
     key::{KeySet, PublicKey, SpkiPin},
     light::Trusted,
     message::{Asset, Message},
-    policy::Limits,
     record::HostName,
 };
 use distpos_resolver::Host;
@@ -63,23 +61,12 @@ impl Gateway {
 pub struct Peer {
     /// Literal keys and what belongs to them; without it `trust pin`, or DNS where it may.
     pub anchor: Option<StaticAnchor>,
-    /// The assets that are counted with it, each with the most that `in − out + pending_in` may
-    /// come to in its smallest unit (`value_max`); without one no value passes.
-    pub assets: BTreeMap<Asset, Amount>,
     /// What the operator says of single accounts with it.
     pub accounts: BTreeMap<Asset, AccountPolicy>,
     /// `policy.gas_max` for this source, where it is another.
     pub gas_max: Option<u64>,
     /// `policy.gas_window` for this source, where it is another.
     pub gas_window: Option<Duration>,
-}
-
-impl Peer {
-    /// The limits that policy applies.
-    #[must_use]
-    pub fn limits(&self) -> Limits {
-        Limits { assets: self.assets.clone() }
-    }
 }
 
 /// The anchor of everything proven about a chain, stated literally.
@@ -131,12 +118,9 @@ struct RawPeer {
     #[serde(default, deserialize_with = "text::optional")]
     family: Option<Family>,
     outbox: Option<String>,
-    #[serde(default, deserialize_with = "text::optional")]
-    asset: Option<Asset>,
-    #[serde(default, deserialize_with = "text::optional_amount")]
-    value_max: Option<Amount>,
-    #[serde(default, deserialize_with = "text::amounts")]
-    assets: BTreeMap<Asset, Amount>,
+    asset: Option<toml::Value>,
+    value_max: Option<toml::Value>,
+    assets: Option<toml::Value>,
     #[serde(default, deserialize_with = "text::by_asset")]
     account: BTreeMap<Asset, AccountPolicy>,
     #[serde(default, deserialize_with = "text::optional_positive")]
@@ -172,20 +156,15 @@ impl TryFrom<RawPeer> for Peer {
 
     fn try_from(raw: RawPeer) -> Result<Self, String> {
         let anchor = anchor(&raw)?;
-        let assets = match (raw.asset, raw.value_max) {
-            (None, None) => raw.assets,
-            (Some(_), _) | (_, Some(_)) if !raw.assets.is_empty() => {
-                return Err("found asset or value_max and assets, expected one of them".into());
-            }
-            (Some(asset), value_max) => {
-                BTreeMap::from([(asset, value_max.unwrap_or(Amount::ZERO))])
-            }
-            (None, Some(found)) => {
-                return Err(format!("value_max is {found}, expected an asset that it counts in"));
-            }
-        };
+        let gone = [("asset", &raw.asset), ("value_max", &raw.value_max), ("assets", &raw.assets)];
+        if let Some((key, _)) = gone.iter().find(|(_, value)| value.is_some()) {
+            return Err(format!(
+                "found {key}, which is a key no more: what a chain may owe stands in its account, \
+                 on the chain itself (`distpos-gateway account open`, docs/credit.md)"
+            ));
+        }
         let RawPeer { account: accounts, gas_max, gas_window, .. } = raw;
-        Ok(Self { anchor, assets, accounts, gas_max, gas_window })
+        Ok(Self { anchor, accounts, gas_max, gas_window })
     }
 }
 

@@ -2,14 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use distpos_proto::{chain::ChainId, light::Trusted, policy::Limits};
+use distpos_proto::{
+    chain::{ChainId, Family},
+    light::Trusted,
+    message::Asset,
+};
 
 use crate::{
-    config::Config,
+    config::{AccountPolicy, Config, GasBudget, Policy},
     gateway::Correspondents,
     trust::{Trust, TrustError},
 };
@@ -20,6 +24,7 @@ const PINS_LOOKED_AT: Duration = Duration::from_secs(2);
 /// Correspondents by configuration and pins.
 pub struct Configured {
     config: Config,
+    policy: Arc<Policy>,
     anchors: Mutex<Anchors>,
 }
 
@@ -36,7 +41,8 @@ impl Configured {
     /// the operator said.
     pub fn new(config: Config) -> Result<Self, TrustError> {
         let by_chain = load(&config)?;
-        Ok(Self { config, anchors: Mutex::new(Anchors { at: Instant::now(), by_chain }) })
+        let policy = Arc::new(config.policy.clone());
+        Ok(Self { config, policy, anchors: Mutex::new(Anchors { at: Instant::now(), by_chain }) })
     }
 }
 
@@ -58,8 +64,17 @@ impl Correspondents for Configured {
         anchors.by_chain.get(&chain).cloned()
     }
 
-    fn limits(&self, chain: ChainId) -> Limits {
-        self.config.peers.get(&chain).map(crate::config::Peer::limits).unwrap_or_default()
+    fn policy(&self) -> Arc<Policy> {
+        self.policy.clone()
+    }
+
+    fn account(&self, chain: ChainId, asset: &Asset) -> AccountPolicy {
+        let peer = self.config.peers.get(&chain);
+        peer.and_then(|peer| peer.accounts.get(asset)).cloned().unwrap_or_default()
+    }
+
+    fn gas_budget(&self, chain: ChainId, _own: Family) -> GasBudget {
+        self.config.gas_budget(chain)
     }
 
     fn is_named(&self, chain: ChainId) -> bool {

@@ -66,7 +66,11 @@ fn refusal(gateway: &Gateway, source: ChainId, count: usize) -> Option<Reply> {
     }
     let state = gateway.spool.healthy().and_then(|()| {
         gateway.spool.read(|tx| {
-            let claimed = tx.count_for(Direction::Inbound, source, State::Claimed)?;
+            // What is suspended is proven, but nobody takes a row without an end.
+            let claimed =
+                [State::Claimed, State::Suspended].into_iter().try_fold(0, |sum, state| {
+                    Ok::<u64, SpoolError>(sum + tx.count_for(Direction::Inbound, source, state)?)
+                })?;
             Ok::<_, SpoolError>((claimed, tx.frozen(source)?.is_some()))
         })
     });
@@ -79,7 +83,8 @@ fn refusal(gateway: &Gateway, source: ChainId, count: usize) -> Option<Reply> {
         Ok((_, true)) => Some(Reply::new(Code::CONFLICT, "frozen after conflicting evidence")),
         Ok((claimed, false)) => {
             let full = claimed.saturating_add(count as u64) > CLAIMED_MESSAGES_MAX;
-            let text = format!("{claimed} messages of {source} are waiting for their proofs");
+            let text =
+                format!("{claimed} messages of {source} are waiting for their proofs or for room");
             full.then(|| Reply::new(Code::RATE_LIMIT, text).retry_after(10))
         }
     }

@@ -27,7 +27,7 @@ const NOT_READY_ATTEMPTS: u32 = 150;
 /// After about a day at one question a minute, hourly.
 const SLOW_ATTEMPTS: u32 = NOT_READY_ATTEMPTS + 24 * 60;
 /// The states in which an inbound message waits for proof or for the chain.
-const OPEN: [State; 3] = [State::Claimed, State::Delivering, State::Voiding];
+const OPEN: [State; 4] = [State::Claimed, State::Suspended, State::Delivering, State::Voiding];
 
 /// The messages one job works on.
 #[derive(Debug)]
@@ -96,8 +96,9 @@ impl From<SpoolError> for Stopped {
 /// # Errors
 /// [`Stopped`] if the spool fails.
 pub async fn submit(gateway: &Gateway, claim: &Claim, decided: Decided) -> Result<(), Stopped> {
-    let Decided { admitted, refused, ended, deferred } = decided;
+    let Decided { admitted, refused, ended, suspended, deferred } = decided;
     let mut handled: Vec<MessageId> = ended.clone();
+    handled.extend(suspended);
     handled.extend(admitted.iter().map(|a| a.message().id()));
     handled.extend(refused.iter().map(|r| r.message().id()));
     handled.extend(deferred.iter().map(|(id, _)| *id));

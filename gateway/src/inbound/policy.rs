@@ -1,25 +1,31 @@
-//! Step 5: what is let in. The local chain is asked what it would do; the named checks of
-//! [`distpos_proto::policy`] and the reservation in the book happen in one commit.
+//! Step 5: what is let in. Hooks and the local chain are asked about what passes the other checks;
+//! then all named checks of [`distpos_proto::policy`], in their order, and what they decide happen
+//! in one commit: the sum is set aside, or the message takes its place among those that wait.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use distpos_proto::{
     chain::Family,
     code::{Code, Reply},
-    message::MessageId,
-    policy::{self, Decision},
+    light::Trusted,
+    message::{Asset, Message, MessageId},
+    policy::{Check, Decision, Failing},
     retry::Cause,
     stage::{Admitted, Proven, Refused},
     time::{UnixMillis, UnixSeconds},
+    wire::REQUEST_MESSAGES_MAX,
 };
-use distpos_spool::{Batch, Direction, SpoolError, State, Tx};
+use distpos_spool::{Batch, Direction, SpoolError, State, Tx, Waiting};
 
 use crate::{
+    account::{self, Changed},
     chain::{ChainError, Simulation},
     event::Event,
     gateway::Gateway,
-    inbound::deliver::{PutOff, Stopped, waiting},
-    outbound::watch::release,
+    inbound::{
+        deliver::{PutOff, Stopped, waiting},
+        ground::Ground,
+    },
     transition::{Move, shift},
 };
 
@@ -29,111 +35,131 @@ pub(super) const SILENT: &str = "the local chain does not answer";
 /// What is to become of proven messages.
 #[derive(Debug, Default)]
 pub struct Decided {
-    /// To be delivered; their sums are reserved.
+    /// To be delivered; what they carry is set aside.
     pub admitted: Vec<Admitted>,
     /// To be voided.
     pub refused: Vec<Refused>,
     /// In the chain's guard already: the final event will tell.
     pub ended: Vec<MessageId>,
+    /// Waiting for room in their account.
+    pub suspended: Vec<MessageId>,
     /// Not now, and why.
     pub deferred: Vec<(MessageId, Reply)>,
 }
 
-/// Decides about each proven message.
+/// What others said of a message.
+#[derive(Debug)]
+enum Asked {
+    /// Nobody was asked: an earlier check had failed.
+    Not,
+    /// Its id is in the chain's guard.
+    Ended,
+    /// These checks failed; none if it may pass.
+    Found(Vec<Failing>),
+}
+
+/// Decides about each proven message of one chain.
 ///
 /// # Errors
 /// [`Stopped`] if the local chain does not answer, or the spool fails.
 pub async fn decide(
     gateway: &Gateway,
+    trusted: &Trusted,
     proven: BTreeMap<MessageId, Proven>,
 ) -> Result<Decided, Stopped> {
-    let mut asked = simulated(gateway, proven).await?;
-    // In the order in which the source chain sent them: a limit is filled from the front.
-    asked.sort_by_key(|(_, proven, _)| proven.message().fields().sequence);
     let now = chain_time(gateway).await.map_err(|error| {
         gateway.emit(Event::Alert { what: format!("chain: {error}") });
         PutOff { cause: Cause::Unreachable, reply: Reply::new(Code::NOT_NOW, SILENT) }
     })?;
-    let own = gateway.own();
-    let limits: BTreeMap<_, _> = asked
-        .iter()
-        .map(|(_, proven, _)| proven.message().fields().source)
-        .map(|source| (source, gateway.correspondents.limits(source)))
-        .collect();
+    let ground = Ground::of(gateway, trusted, now);
+    let mut asked = ask(gateway, &ground, proven).await?;
+    // In the order in which the source chain sent them: a limit is filled from the front.
+    asked.sort_by_key(|(_, proven, _)| proven.message().fields().sequence);
     let (at, jitter) = (gateway.now(), gateway.random_u64());
-    let decided = gateway
-        .spool
-        .transact(move |tx| {
-            let mut decided = Decided::default();
-            for (id, proven, simulation) in asked {
-                // In the guard, though perhaps not finally: what is reserved stays so until it is. Or
-                // ended by a sibling gateway while the chain was asked.
-                let ended = tx.ended(Direction::Inbound, &id)?.is_some();
-                if simulation == Simulation::Ended && !ended {
-                    decided.ended.push(id);
-                    continue;
-                }
-                // Decided once already, before a restart or a repeat: judge without its own share.
-                release(tx, id)?;
-                if ended {
-                    decided.ended.push(id);
-                    continue;
-                }
-                let source = proven.message().fields().source;
-                let book = match &proven.message().fields().value {
-                    Some(value) => tx.book(source, &value.asset)?,
-                    None => policy::Book::default(),
-                };
-                let allowed = limits.get(&source).cloned().unwrap_or_default();
-                let decision = policy::admit(proven, own, &allowed, &book, now);
-                place(tx, &mut decided, id, decision, simulation)?;
-            }
-            let admitted: Vec<MessageId> =
-                decided.admitted.iter().map(|admitted| admitted.message().id()).collect();
-            let refused: Vec<MessageId> =
-                decided.refused.iter().map(|refused| refused.message().id()).collect();
-            mark(tx, &admitted, State::Delivering, at, jitter)?;
-            mark(tx, &refused, State::Voiding, at, jitter)?;
-            Ok::<_, SpoolError>(decided)
-        })
-        .await?;
-    for admitted in &decided.admitted {
-        gateway.emit(Event::Admitted { id: admitted.message().id() });
-    }
-    for refused in &decided.refused {
-        let id = refused.message().id();
-        gateway.emit(Event::Refused { id, reply: refused.reply().clone() });
+    let deciding = gateway.spool.transact(move |tx| {
+        let mut round = Round::new(ground, at, jitter);
+        for (id, proven, asked) in asked {
+            round.place(tx, id, proven, asked)?;
+        }
+        round.end(tx)
+    });
+    let (decided, events) = deciding.await?;
+    for event in events {
+        gateway.emit(event);
     }
     Ok(decided)
 }
 
-/// What the chain would do with each.
-async fn simulated(
+/// Asks hooks and the chain about what passes all that this gateway knows by itself.
+async fn ask(
     gateway: &Gateway,
+    ground: &Ground,
     proven: BTreeMap<MessageId, Proven>,
-) -> Result<Vec<(MessageId, Proven, Simulation)>, PutOff> {
-    let mut asked = Vec::with_capacity(proven.len());
-    let mut told = BTreeSet::new();
-    for (id, message) in proven {
-        let simulation = match gateway.chain.simulate(message.message()).await {
-            Ok(simulation) => simulation,
-            Err(error) => {
-                // Once for each reason: a batch may hold a thousand messages.
-                let what = format!("chain: {error}");
-                if told.insert(what.clone()) {
-                    gateway.emit(Event::Alert { what });
-                }
-                let reply = Reply::new(Code::NOT_NOW, SILENT);
-                if matches!(error, ChainError::Unreachable { .. }) {
-                    return Err(PutOff { cause: Cause::Unreachable, reply });
-                }
-                // One odd message must not hold up the others.
-                Simulation::Deferred(reply)
-            }
+) -> Result<Vec<(MessageId, Proven, Asked)>, Stopped> {
+    let passes = gateway.spool.read(|tx| passing(tx, ground, &proven))?;
+    let (mut asked, mut told) = (Vec::with_capacity(proven.len()), BTreeSet::new());
+    for (id, proven) in proven {
+        let found = match passes.contains(&id) {
+            true => simulated(gateway, proven.message(), &mut told).await?,
+            false => Asked::Not,
         };
-        asked.push((id, message, simulation));
+        asked.push((id, proven, found));
     }
     Ok(asked)
+}
+
+/// Those that pass all checks for which nobody has to be asked, each as if it came alone: those of
+/// one round take their turns in it.
+fn passing(
+    tx: &Tx<'_>,
+    ground: &Ground,
+    round: &BTreeMap<MessageId, Proven>,
+) -> Result<BTreeSet<MessageId>, SpoolError> {
+    let mut ahead: BTreeMap<&Asset, Option<u64>> = BTreeMap::new();
+    for proven in round.values() {
+        let Some(value) = &proven.message().fields().value else { continue };
+        if !ahead.contains_key(&value.asset) {
+            let row = tx.waiting(ground.source, &value.asset, REQUEST_MESSAGES_MAX + 1)?;
+            let first = row.iter().find(|waiting| !round.contains_key(&waiting.id));
+            ahead.insert(&value.asset, first.map(|waiting| waiting.sequence));
+        }
+    }
+    let mut passes = BTreeSet::new();
+    for (id, proven) in round {
+        let value = proven.message().fields().value.as_ref();
+        let ahead = value.and_then(|value| ahead.get(&value.asset).copied().flatten());
+        if ground.failing(tx, proven.message(), ahead)?.is_none() {
+            passes.insert(*id);
+        }
+    }
+    Ok(passes)
+}
+
+/// What the chain would do with it.
+async fn simulated(
+    gateway: &Gateway,
+    message: &Message,
+    told: &mut BTreeSet<String>,
+) -> Result<Asked, PutOff> {
+    let failing = |reply| Asked::Found(vec![Failing { check: Check::Simulation, reply }]);
+    Ok(match gateway.chain.simulate(message).await {
+        Ok(Simulation::Passes) => Asked::Found(Vec::new()),
+        Ok(Simulation::Ended) => Asked::Ended,
+        Ok(Simulation::Refused(reply) | Simulation::Deferred(reply)) => failing(reply),
+        Err(error) => {
+            // Once for each reason: a batch may hold a thousand messages.
+            let what = format!("chain: {error}");
+            if told.insert(what.clone()) {
+                gateway.emit(Event::Alert { what });
+            }
+            let reply = Reply::new(Code::NOT_NOW, SILENT);
+            if matches!(error, ChainError::Unreachable { .. }) {
+                return Err(PutOff { cause: Cause::Unreachable, reply });
+            }
+            // One odd message must not hold up the others.
+            failing(reply)
+        }
+    })
 }
 
 /// The time by which messages expire: that of the chain's final head, so that a gateway's wrong clock
@@ -145,45 +171,168 @@ pub(super) async fn chain_time(gateway: &Gateway) -> Result<UnixSeconds, ChainEr
     }
 }
 
-/// Puts one decision into its place, and reserves what is admitted.
-fn place(
-    tx: &mut Tx<'_>,
-    decided: &mut Decided,
-    id: MessageId,
-    decision: Decision,
-    simulation: Simulation,
-) -> Result<(), SpoolError> {
-    let admitted = match decision {
-        Decision::Admitted(admitted) => admitted,
-        Decision::Refused(refused) => {
-            decided.refused.push(refused);
-            return Ok(());
-        }
-    };
-    match simulation {
-        Simulation::Deferred(reply) => decided.deferred.push((id, reply)),
-        Simulation::Refused(reply) => match admitted.into_proven().refuse(reply.clone()) {
-            Ok(refused) => decided.refused.push(refused),
-            // A code that may not void only makes it wait.
-            Err(_) => decided.deferred.push((id, reply)),
-        },
-        Simulation::Passes | Simulation::Ended => {
-            let fields = admitted.message().fields();
-            if let Some(value) = &fields.value {
-                let mut book = tx.book(fields.source, &value.asset)?;
-                // `admit` has just checked that the sum fits.
-                book.pending_in =
-                    book.pending_in.checked_add(value.amount).unwrap_or(book.pending_in);
-                tx.put_book(fields.source, &value.asset, &book);
-                tx.put_reserved(&id, fields.source, &value.asset, value.amount);
-            }
-            decided.admitted.push(admitted);
-        }
-    }
-    Ok(())
+/// One round of decisions, in one transaction.
+struct Round {
+    ground: Ground,
+    at: UnixMillis,
+    jitter: u64,
+    decided: Decided,
+    /// Those that wait, by account, and why the first of them does.
+    suspended: BTreeMap<Asset, (Reply, Vec<MessageId>)>,
+    changed: Changed,
+    events: Vec<Event>,
 }
 
-/// Notes the decision before anything is submitted: after a crash it is taken up from here.
+impl Round {
+    fn new(ground: Ground, at: UnixMillis, jitter: u64) -> Self {
+        let (decided, suspended) = (Decided::default(), BTreeMap::new());
+        let (changed, events) = (Changed::default(), Vec::new());
+        Self { ground, at, jitter, decided, suspended, changed, events }
+    }
+
+    /// Puts one message into its place.
+    fn place(
+        &mut self,
+        tx: &mut Tx<'_>,
+        id: MessageId,
+        proven: Proven,
+        asked: Asked,
+    ) -> Result<(), SpoolError> {
+        let ended = tx.ended(Direction::Inbound, &id)?.is_some();
+        let found = match asked {
+            // In the guard, though perhaps not finally: what is set aside stays so until it is.
+            Asked::Ended if !ended => {
+                self.decided.ended.push(id);
+                return Ok(());
+            }
+            Asked::Ended | Asked::Not => None,
+            Asked::Found(found) => Some(found),
+        };
+        account::leave(tx, id, &mut self.changed)?;
+        if ended {
+            // By a sibling gateway, while the chain was asked.
+            self.release(tx, id)?;
+            self.decided.ended.push(id);
+            return Ok(());
+        }
+        let message = proven.message().clone();
+        match self.ground.admit(tx, proven, found.as_deref().unwrap_or_default())? {
+            Decision::Admitted(admitted) if found.is_some() => {
+                self.admit(tx, id, admitted)?;
+            }
+            // There is room only since nobody was asked about it: it is asked about at once, and
+            // keeps its place.
+            Decision::Admitted(_) => {
+                self.release(tx, id)?;
+                put_waiting(tx, &message);
+                let reply = Reply::new(Code::SUSPENDED, "there is room now").retry_after(1);
+                self.decided.deferred.push((id, reply));
+            }
+            Decision::Refused(refused) => {
+                self.release(tx, id)?;
+                self.decided.refused.push(refused);
+            }
+            Decision::Waits(Failing { check, reply }) => {
+                self.release(tx, id)?;
+                if check.waits_in_order() {
+                    self.suspend(tx, &message, reply)?;
+                } else {
+                    self.decided.deferred.push((id, reply));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets aside what it carries and what its delivery costs, unless that was done before.
+    fn admit(
+        &mut self,
+        tx: &mut Tx<'_>,
+        id: MessageId,
+        admitted: Admitted,
+    ) -> Result<(), SpoolError> {
+        let message = admitted.message();
+        if tx.reserved(&id)?.is_none() {
+            let fields = message.fields();
+            let value = fields.value.as_ref().map(|value| (value.asset.clone(), value.amount));
+            let (source, now) = (fields.source, self.ground.now);
+            if let Err(error) = account::reserve(tx, id, source, value, self.at, now)? {
+                // `admit` has just looked; only a sum that cannot be counted comes here.
+                self.decided.deferred.push((id, account::short(&error)));
+                return Ok(());
+            }
+            self.ground.take_gas(tx, message)?;
+        }
+        self.decided.admitted.push(admitted);
+        Ok(())
+    }
+
+    fn release(&mut self, tx: &mut Tx<'_>, id: MessageId) -> Result<(), SpoolError> {
+        account::release(tx, id, self.at, &mut self.changed, &mut self.events)?;
+        Ok(())
+    }
+
+    /// Leaves a message to wait until its account wakes it.
+    fn suspend(
+        &mut self,
+        tx: &mut Tx<'_>,
+        message: &Message,
+        reply: Reply,
+    ) -> Result<(), SpoolError> {
+        put_waiting(tx, message);
+        let due = account::looked_at(self.at, &reply, message.fields().expires);
+        let why = reply.clone();
+        let change = move |_: &Batch| Move {
+            state: Some(State::Suspended),
+            due: Some(due),
+            attempts: 0,
+            reply: Some(why.clone()),
+        };
+        shift(tx, Direction::Inbound, &[message.id()], &OPEN, change, self.at)?;
+        self.decided.suspended.push(message.id());
+        if let Some(value) = &message.fields().value {
+            let first = || (reply, Vec::new());
+            let (_, ids) = self.suspended.entry(value.asset.clone()).or_insert_with(first);
+            ids.push(message.id());
+        }
+        Ok(())
+    }
+
+    /// Notes the decisions before anything is submitted: after a crash they are taken up from here.
+    fn end(mut self, tx: &mut Tx<'_>) -> Result<(Decided, Vec<Event>), SpoolError> {
+        let admitted: Vec<MessageId> =
+            self.decided.admitted.iter().map(|admitted| admitted.message().id()).collect();
+        let refused: Vec<MessageId> =
+            self.decided.refused.iter().map(|refused| refused.message().id()).collect();
+        mark(tx, &admitted, State::Delivering, self.at, self.jitter)?;
+        mark(tx, &refused, State::Voiding, self.at, self.jitter)?;
+        self.events.extend(admitted.into_iter().map(|id| Event::Admitted { id }));
+        for refused in &self.decided.refused {
+            let (id, reply) = (refused.message().id(), refused.reply().clone());
+            self.events.push(Event::Refused { id, reply });
+        }
+        let chain = self.ground.source;
+        for (asset, (reply, ids)) in self.suspended {
+            self.changed.note(chain, &asset);
+            self.events.push(Event::Suspended { chain, asset, ids, reply });
+        }
+        self.changed.tend(tx, self.at, &mut self.events)?;
+        Ok((self.decided, self.events))
+    }
+}
+
+/// Puts a message into the row of those that wait for room in its account.
+fn put_waiting(tx: &mut Tx<'_>, message: &Message) {
+    let fields = message.fields();
+    let Some(value) = &fields.value else { return };
+    let (id, sequence, amount) = (message.id(), fields.sequence, value.amount);
+    tx.put_waiting(fields.source, &value.asset, Waiting { sequence, id, amount });
+}
+
+/// The states in which a message is judged.
+const OPEN: [State; 4] = [State::Claimed, State::Suspended, State::Delivering, State::Voiding];
+
+/// Notes a decision with the messages.
 fn mark(
     tx: &mut Tx<'_>,
     ids: &[MessageId],
@@ -191,12 +340,11 @@ fn mark(
     now: UnixMillis,
     jitter: u64,
 ) -> Result<(), SpoolError> {
-    let from = [State::Claimed, State::Delivering, State::Voiding];
     let decided = |held: &Batch| Move {
         // The round counts when it is submitted or put off.
         attempts: if held.state == state { held.attempts } else { 0 },
         ..waiting(state, now, jitter)(held)
     };
-    shift(tx, Direction::Inbound, ids, &from, decided, now)?;
+    shift(tx, Direction::Inbound, ids, &OPEN, decided, now)?;
     Ok(())
 }

@@ -2,7 +2,8 @@
 //! source chain before its user sends it.
 //!
 //! The checks are those of [`super::policy`], in the same order; but nobody has proven anything, so
-//! nothing here makes a `Proven` or an `Admitted`, and neither spool nor books are touched.
+//! nothing here makes a `Proven` or an `Admitted`, and neither spool nor accounts are touched. The
+//! operator's hooks are not asked: they are told of messages that are there.
 
 use std::{
     collections::BTreeMap,
@@ -13,15 +14,18 @@ use std::{
 use distpos_proto::{
     chain::ChainId,
     code::{Code, Reply},
+    light::Trusted,
     message::Message,
-    policy,
     time::UnixMillis,
     wire::{Response, Simulated},
 };
 use distpos_spool::SpoolError;
 use tokio::sync::Semaphore;
 
-use super::policy::{SILENT, chain_time};
+use super::{
+    ground::Ground,
+    policy::{SILENT, chain_time},
+};
 use crate::{
     chain::{ChainError, Simulation},
     event::Event,
@@ -90,10 +94,10 @@ async fn judged(
     source: ChainId,
     message: &Message,
 ) -> Result<Simulated, Reply> {
-    if gateway.correspondents.trusted(source).is_none() {
+    let Some(trusted) = gateway.correspondents.trusted(source) else {
         let text = format!("no trusted keys of chain {source} at the level required here");
         return Err(Reply::new(Code::KEY_NOT_FOUND, text));
-    }
+    };
     let named = message.fields().source;
     if named != source {
         let text = format!("message is from {named}, the request speaks for {source}");
@@ -102,7 +106,7 @@ async fn judged(
     simulations.take(source, gateway.now())?;
     let busy = |_| Reply::new(Code::RATE_LIMIT, "too many dry runs at once").retry_after(2);
     let _running = simulations.running.try_acquire().map_err(busy)?;
-    match by_policy(gateway, source, message).await? {
+    match by_policy(gateway, &trusted, message).await? {
         Some(reply) => Ok(Simulated { reply, gas: None }),
         None => by_chain(gateway, message).await,
     }
@@ -111,26 +115,28 @@ async fn judged(
 /// The check of this gateway's own policy that fails.
 async fn by_policy(
     gateway: &Gateway,
-    source: ChainId,
+    trusted: &Trusted,
     message: &Message,
 ) -> Result<Option<Reply>, Reply> {
+    let source = trusted.chain;
     let now = chain_time(gateway).await.map_err(silent)?;
+    let ground = Ground::of(gateway, trusted, now);
     let read = gateway.spool.read(|tx| {
-        let book = match &message.fields().value {
-            Some(value) => tx.book(source, &value.asset)?,
-            None => policy::Book::default(),
+        let ahead = match &message.fields().value {
+            Some(value) => tx.waiting(source, &value.asset, 1)?.first().map(|first| first.sequence),
+            None => None,
         };
-        Ok::<_, SpoolError>((tx.frozen(source)?.is_some(), book))
+        let failing = ground.failing(tx, message, ahead)?;
+        Ok::<_, SpoolError>((tx.frozen(source)?.is_some(), failing))
     });
-    let (is_frozen, book) = read.map_err(|error| {
+    let (is_frozen, failing) = read.map_err(|error| {
         gateway.emit(Event::Alert { what: format!("spool: {error}") });
         Reply::new(Code::SPOOL_FULL, "not now").retry_after(60)
     })?;
     if is_frozen {
         return Ok(Some(Reply::new(Code::CONFLICT, "frozen after conflicting evidence")));
     }
-    let limits = gateway.correspondents.limits(source);
-    Ok(policy::failing(message, gateway.own(), &limits, &book, now))
+    Ok(failing.map(|failing| failing.reply))
 }
 
 /// What the chain would do.

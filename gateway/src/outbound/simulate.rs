@@ -111,10 +111,9 @@ fn read(Contacted { gateway, response }: Contacted) -> Forecast {
 /// The message as the outbox would write it.
 fn message(gateway: &Gateway, asked: Asked) -> Result<Message, Reply> {
     let (facts, peer) = (gateway.facts(), asked.to.chain());
-    let value = match (asked.amount.is_zero(), asked.asset) {
-        (true, _) => None,
-        (false, Some(asset)) => Some(asset),
-        (false, None) => Some(coin(gateway, peer)?),
+    let value = match asked.amount.is_zero() {
+        true => None,
+        false => Some(value(gateway, peer, asked.asset, asked.amount)?),
     };
     let trusted = gateway.correspondents.trusted(peer);
     let default = Duration::from_secs(Message::EXPIRES_AFTER_DEFAULT);
@@ -127,7 +126,7 @@ fn message(gateway: &Gateway, asked: Asked) -> Result<Message, Reply> {
         sequence: SEQUENCE,
         sender: asked.from,
         recipient: asked.to.local().clone(),
-        value: value.map(|asset| Value { asset, amount: asked.amount, terms: None }),
+        value,
         data: asked.data,
         gas: asked.gas,
         on_fail: asked.on_fail,
@@ -136,14 +135,28 @@ fn message(gateway: &Gateway, asked: Asked) -> Result<Message, Reply> {
     message.map_err(|error| Reply::new(Code::MALFORMED, error.to_string()))
 }
 
-/// What this chain's own coin is counted in with a peer, as its operator says.
-fn coin(gateway: &Gateway, peer: ChainId) -> Result<Asset, Reply> {
+/// A sum as the outbox would write it: in the asset that is asked for, else in what this chain's own
+/// coin is counted in with the peer, and under the account's terms.
+fn value(
+    gateway: &Gateway,
+    peer: ChainId,
+    asked: Option<Asset>,
+    amount: Amount,
+) -> Result<Value, Reply> {
     let own: Asset = format!("{}/coin", gateway.facts().chain)
         .parse()
         .map_err(|error| Reply::new(Code::MALFORMED, format!("{error}")))?;
-    let assets = gateway.correspondents.limits(peer).assets;
-    match assets.keys().next() {
-        Some(first) if !assets.contains_key(&own) => Ok(first.clone()),
-        Some(_) | None => Ok(own),
-    }
+    let accounts = gateway.spool.read(|tx| tx.accounts_with(peer)).map_err(|error| {
+        tracing::warn!(target: "distpos", "a dry run: {error}");
+        Reply::new(Code::SPOOL_FULL, "not now").retry_after(60)
+    })?;
+    let open: BTreeMap<Asset, TermsHash> =
+        accounts.into_iter().filter_map(|(asset, row)| Some((asset, row.account.terms?))).collect();
+    let asset = match asked {
+        Some(asset) => asset,
+        None if open.contains_key(&own) => own,
+        None => open.keys().next().cloned().unwrap_or(own),
+    };
+    let terms = open.get(&asset).copied();
+    Ok(Value { asset, amount, terms })
 }

@@ -1,18 +1,26 @@
 //! Step 1: follow the final blocks of the local chain from a durable cursor.
 //!
-//! What a block sends, how messages ended on this chain, the books and the cursor go into the spool
+//! What a block sends, how messages ended on this chain, the accounts and the cursor go into the spool
 //! in one commit: after a crash everything of a block is there, or nothing and it is looked at again.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use distpos_proto::{
-    amount::Amount, chain::ChainId, message::MessageId, message::Value, policy::Book,
-    receipt::EndingKind, receipt::Outcome, time::UnixMillis, wire,
+    account::Step,
+    chain::ChainId,
+    message::{MessageId, Value},
+    receipt::{EndingKind, Outcome},
+    time::UnixMillis,
+    wire,
 };
-use distpos_spool::{Cursor as Kept, Direction, End, HISTORY_MAX, NewBatch, SpoolError, State, Tx};
+use distpos_spool::{
+    Act, Cursor as Kept, Direction, End, Entry, HISTORY_MAX, NewBatch, Reserved, SpoolError, State,
+    Tx,
+};
 use tokio::time::sleep;
 
 use crate::{
+    account::{self, Changed, Told},
     chain::{ChainEvent, Cursor, FinalBlock, Watched},
     event::Event,
     gateway::Gateway,
@@ -102,6 +110,7 @@ fn queue(
     let named = |m: &distpos_proto::message::Message| (m.id(), m.fields().destination);
     let messages = block.outgoing.iter().map(named).collect();
     events.push(Event::Watched { height: block.height, messages });
+    lock(tx, block, now, events)?;
     for (peer, envelopes) in by_destination {
         for batch in wire::batches(block.height, envelopes) {
             let new = NewBatch {
@@ -118,7 +127,30 @@ fn queue(
     Ok(())
 }
 
-/// Follows how messages ended on this chain. The chain's guard has decided; the spool copies.
+/// Enters what the block locks, account by account, until it ends.
+fn lock(
+    tx: &mut Tx<'_>,
+    block: &FinalBlock,
+    now: UnixMillis,
+    events: &mut Vec<Event>,
+) -> Result<(), SpoolError> {
+    let mut told = told(block, now, events);
+    for message in &block.outgoing {
+        let (chain, id) = (message.fields().destination, message.id());
+        let Some(Value { asset, amount, .. }) = &message.fields().value else { continue };
+        told.step(tx, (chain, asset), Step::Lock(*amount), id)?;
+        tx.put_reserved(&id, &Reserved { chain, value: Some((asset.clone(), *amount)) });
+    }
+    Ok(())
+}
+
+fn told<'e>(block: &FinalBlock, now: UnixMillis, events: &'e mut Vec<Event>) -> Told<'e> {
+    let (height, time, changed) = (block.height, block.time, Changed::default());
+    Told { height, time, now, changed, events }
+}
+
+/// Follows how messages ended on this chain, and what became of its accounts. The chain has
+/// decided; the spool copies.
 fn follow_events(
     tx: &mut Tx<'_>,
     block: &FinalBlock,
@@ -127,48 +159,108 @@ fn follow_events(
 ) -> Result<(), SpoolError> {
     let mut here: Vec<MessageId> = Vec::new();
     let mut gone: Vec<MessageId> = Vec::new();
+    let mut told = told(block, now, events);
     for event in &block.events {
         match event {
             ChainEvent::Delivered { id, source, value, transaction, call } => {
-                book(tx, *source, value.as_ref(), |book| &mut book.received)?;
+                commit_value(tx, &mut told, *id, *source, value.as_ref())?;
                 let (transaction, call) = (transaction.clone(), *call);
                 let outcome = Outcome::Delivered { height: block.height, transaction, call };
-                here.push(end_here(tx, *id, *source, outcome, now, events)?);
+                here.push(end_here(tx, &mut told, *id, *source, outcome)?);
             }
             ChainEvent::Voided { id, source, code, text } => {
                 let outcome = Outcome::Refused { code: *code, text: text.clone() };
-                here.push(end_here(tx, *id, *source, outcome, now, events)?);
+                here.push(end_here(tx, &mut told, *id, *source, outcome)?);
             }
             ChainEvent::Closed { id, destination, value } => {
-                book(tx, *destination, value.as_ref(), |book| &mut book.sent)?;
+                let locked = tx.take_reserved(id)?.is_some();
+                if let Some(Value { asset, amount, .. }) = value {
+                    let step = Step::Close { amount: *amount, locked };
+                    told.step(tx, (*destination, asset), step, *id)?;
+                }
                 settle(tx, *id, EndingKind::Close, now)?;
                 gone.push(*id);
-                events.push(Event::Closed { id: *id });
+                told.events.push(Event::Closed { id: *id });
             }
             ChainEvent::Refunded { id } => {
+                if let Some(Reserved { chain, value: Some((asset, amount)) }) =
+                    tx.take_reserved(id)?
+                {
+                    told.step(tx, (chain, &asset), Step::Refund(amount), *id)?;
+                }
                 settle(tx, *id, EndingKind::Refund, now)?;
                 gone.push(*id);
-                events.push(Event::Refunded { id: *id });
+                told.events.push(Event::Refunded { id: *id });
             }
-            ChainEvent::AccountSet { .. } | ChainEvent::ReserveChanged { .. } => {}
+            ChainEvent::AccountSet { .. } | ChainEvent::ReserveChanged { .. } => {
+                follow_account(tx, &mut told, event)?;
+            }
         }
     }
-    let open = [State::Claimed, State::Delivering, State::Voiding];
-    shift(tx, Direction::Inbound, &here, &open, to(State::Ended, Some(now), None), now)?;
-    remove(tx, Direction::Outbound, &gone, now)
+    shift(tx, Direction::Inbound, &here, &OPEN, to(State::Ended, Some(now), None), now)?;
+    remove(tx, Direction::Outbound, &gone, now)?;
+    told.changed.tend(tx, now, told.events)
 }
 
-/// Notes how an inbound message ended, and releases what was reserved for it.
+/// Enters what the chain says of an account itself.
+fn follow_account(
+    tx: &mut Tx<'_>,
+    told: &mut Told<'_>,
+    event: &ChainEvent,
+) -> Result<(), SpoolError> {
+    let (height, at) = (Some(told.height), told.now);
+    match event {
+        ChainEvent::AccountSet { chain, asset, terms, limits } => {
+            let act = Act::Step(Step::Set { terms: *terms, limits: *limits });
+            let (by, why) = (String::new(), String::new());
+            told.enter(tx, *chain, asset, Entry { act, id: None, height, by, why, at })?;
+            let (chain, asset, terms, limits) = (*chain, asset.clone(), *terms, *limits);
+            told.events.push(Event::AccountSet { chain, asset, terms, limits });
+        }
+        ChainEvent::ReserveChanged { chain, asset, change, by, note } => {
+            let (act, by, why) = (Act::Step((*change).into()), by.clone(), note.clone());
+            told.enter(tx, *chain, asset, Entry { act, id: None, height, by, why, at })?;
+            let (by, note) = (by.clone(), note.clone());
+            let (chain, asset, change) = (*chain, asset.clone(), *change);
+            told.events.push(Event::ReserveChanged { chain, asset, change, by, note });
+        }
+        ChainEvent::Delivered { .. }
+        | ChainEvent::Voided { .. }
+        | ChainEvent::Closed { .. }
+        | ChainEvent::Refunded { .. } => {}
+    }
+    Ok(())
+}
+
+/// Enters what was delivered here; a sibling gateway may have delivered it.
+fn commit_value(
+    tx: &mut Tx<'_>,
+    told: &mut Told<'_>,
+    id: MessageId,
+    source: ChainId,
+    value: Option<&Value>,
+) -> Result<(), SpoolError> {
+    let reserved = tx.take_reserved(&id)?.is_some();
+    let Some(Value { asset, amount, .. }) = value else { return Ok(()) };
+    let step = Step::Commit { amount: *amount, reserved };
+    told.step(tx, (source, asset), step, id)
+}
+
+/// The states in which an inbound message has not ended.
+const OPEN: [State; 4] = [State::Claimed, State::Suspended, State::Delivering, State::Voiding];
+
+/// Notes how an inbound message ended, and gives back what is still set aside for it.
 fn end_here(
     tx: &mut Tx<'_>,
+    told: &mut Told<'_>,
     id: MessageId,
     source: ChainId,
     outcome: Outcome,
-    now: UnixMillis,
-    events: &mut Vec<Event>,
 ) -> Result<MessageId, SpoolError> {
-    release(tx, id)?;
-    events.push(Event::Ended { id, outcome: outcome.clone() });
+    let now = told.now;
+    account::release(tx, id, now, &mut told.changed, told.events)?;
+    account::leave(tx, id, &mut told.changed)?;
+    told.events.push(Event::Ended { id, outcome: outcome.clone() });
     let history = history(tx, Direction::Inbound, &id, now)?;
     let end = End { peer: source, outcome: Some(outcome), settled: None, at: now, history };
     tx.set_ended(Direction::Inbound, &id, &end)?;
@@ -190,16 +282,6 @@ fn history(
     history.truncate(HISTORY_MAX - 1);
     history.push((State::Ended, now));
     Ok(history)
-}
-
-/// Gives back what was reserved in the book for an inbound message; nothing if nothing was.
-pub(crate) fn release(tx: &mut Tx<'_>, id: MessageId) -> Result<(), SpoolError> {
-    if let Some((chain, asset, amount)) = tx.take_reserved(&id)? {
-        let mut held = tx.book(chain, &asset)?;
-        held.pending_in = held.pending_in.checked_sub(amount).unwrap_or(Amount::ZERO);
-        tx.put_book(chain, &asset, &held);
-    }
-    Ok(())
 }
 
 /// Notes that the outbox has closed or refunded a message. How it ended there is known from its
@@ -226,21 +308,4 @@ fn settle(
     let history = history(tx, Direction::Outbound, &id, now)?;
     let end = End { peer, outcome, settled: Some(kind), at: now, history };
     tx.set_ended(Direction::Outbound, &id, &end)
-}
-
-/// Adds a value to one figure of its book.
-fn book(
-    tx: &mut Tx<'_>,
-    chain: ChainId,
-    value: Option<&Value>,
-    figure: impl FnOnce(&mut Book) -> &mut Amount,
-) -> Result<(), SpoolError> {
-    let Some(value) = value else { return Ok(()) };
-    let mut book = tx.book(chain, &value.asset)?;
-    let figure = figure(&mut book);
-    // The chain itself keeps these figures below 2^256; past it, the copy stays at the top and
-    // policy lets nothing more in.
-    *figure = figure.checked_add(value.amount).unwrap_or(Amount::MAX);
-    tx.put_book(chain, &value.asset, &book);
-    Ok(())
 }

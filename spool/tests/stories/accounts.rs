@@ -120,7 +120,7 @@ fn what_waits_for_room_stands_in_the_order_in_which_it_was_sent() {
         let taken = transact(&spool, move |tx| {
             Ok((tx.take_waiting(&waiting(2).id)?, tx.take_waiting(&waiting(2).id)?))
         });
-        assert_eq!(taken, Ok((true, false)));
+        assert_eq!(taken, Ok((Some((b2, coin())), None)));
         assert_eq!(row(9), [1, 255, 300].map(waiting));
     }
 }

@@ -1,0 +1,135 @@
+//! What the checks of one source chain's messages go by: the operator's word, and what the spool
+//! knows of its accounts.
+
+use std::sync::Arc;
+
+use distpos_proto::{
+    account::{Bucket, Step, Window},
+    chain::{ChainId, Family, GenesisTag},
+    light::Trusted,
+    message::{Asset, Message},
+    policy::{self, AccountSettings, Case, Decision, Failing, GasBudget, Own, TrustLevel},
+    stage::Proven,
+    time::UnixSeconds,
+};
+use distpos_spool::{AccountRow, SpoolError, Tx};
+
+use crate::{config, gateway::Gateway};
+
+/// What is the same for all messages of a round.
+pub(super) struct Ground {
+    pub(super) source: ChainId,
+    pub(super) own: Own,
+    /// The local chain's time.
+    pub(super) now: UnixSeconds,
+    family: Family,
+    trust: TrustLevel,
+    policy: Arc<config::Policy>,
+    settings: Arc<dyn Fn(&Asset) -> AccountSettings + Send + Sync>,
+    gas: Window,
+}
+
+/// What the spool knows that concerns one message.
+struct Known {
+    account: Option<AccountRow>,
+    ahead: Option<u64>,
+    settings: AccountSettings,
+    gas: Option<GasBudget>,
+}
+
+impl Ground {
+    /// What holds now for messages of this chain.
+    pub(super) fn of(gateway: &Gateway, trusted: &Trusted, now: UnixSeconds) -> Self {
+        let (source, correspondents) = (trusted.chain, gateway.correspondents.clone());
+        let budget = correspondents.gas_budget(source, gateway.facts().family);
+        Self {
+            source,
+            own: gateway.own(),
+            now,
+            family: trusted.family,
+            trust: correspondents.trust_level(source),
+            policy: correspondents.policy(),
+            settings: Arc::new(move |asset| correspondents.account(source, asset).settings()),
+            gas: Window { max: budget.max.into(), seconds: budget.window.as_secs().max(1) },
+        }
+    }
+
+    /// The first check that a message fails for which nobody has to be asked. `ahead` is the first
+    /// message that waits for room in its account.
+    pub(super) fn failing(
+        &self,
+        tx: &Tx<'_>,
+        message: &Message,
+        ahead: Option<u64>,
+    ) -> Result<Option<Failing>, SpoolError> {
+        let known = Known { ahead, ..self.known(tx, message)? };
+        Ok(policy::failing(message, &self.case(&known, &[])))
+    }
+
+    /// What is to become of a proven message.
+    pub(super) fn admit(
+        &self,
+        tx: &Tx<'_>,
+        proven: Proven,
+        found: &[Failing],
+    ) -> Result<Decision, SpoolError> {
+        let known = self.known(tx, proven.message())?;
+        Ok(policy::admit(proven, &self.case(&known, found)))
+    }
+
+    /// Counts what a message uses of its chain's gas.
+    pub(super) fn take_gas(&self, tx: &mut Tx<'_>, message: &Message) -> Result<(), SpoolError> {
+        let budget = self.budget(tx.gas(self.source)?);
+        let used = budget.bucket.with(budget.window, budget.cost(message), self.now);
+        tx.put_gas(self.source, used);
+        Ok(())
+    }
+
+    fn budget(&self, bucket: Bucket) -> GasBudget {
+        GasBudget { window: self.gas, bucket, delivery: config::GasBudget::MESSAGE }
+    }
+
+    /// What concerns a message. One that was admitted before is judged without its own share, and
+    /// has paid its gas.
+    fn known(&self, tx: &Tx<'_>, message: &Message) -> Result<Known, SpoolError> {
+        let (id, fields) = (message.id(), message.fields());
+        let reserved = tx.reserved(&id)?;
+        let gas = match reserved {
+            Some(_) => None,
+            None => Some(self.budget(tx.gas(self.source)?)),
+        };
+        let Some(value) = &fields.value else {
+            let settings = AccountSettings::default();
+            return Ok(Known { account: None, ahead: None, settings, gas });
+        };
+        let mut account = tx.account(fields.source, &value.asset)?;
+        if let (Some(row), Some((_, amount))) = (&mut account, reserved.and_then(|r| r.value))
+            && let Ok(without) = row.account.apply(&Step::Release(amount), self.now)
+        {
+            row.account = without;
+        }
+        let ahead = tx.waiting(fields.source, &value.asset, 1)?.first().map(|w| w.sequence);
+        let settings = (self.settings)(&value.asset);
+        Ok(Known { account, ahead, settings, gas })
+    }
+
+    fn case<'k>(&'k self, known: &'k Known, found: &'k [Failing]) -> Case<'k> {
+        let row = known.account.as_ref();
+        Case {
+            own: self.own,
+            now: self.now,
+            family: self.family,
+            trust: self.trust,
+            account: row.map(|row| &row.account),
+            suspended: row
+                .and_then(|row| row.suspension.as_ref())
+                .map(|suspension| suspension.why.as_str()),
+            ahead: known.ahead,
+            settings: &known.settings,
+            gas: known.gas,
+            standing: None,
+            rules: &self.policy.rules,
+            found,
+        }
+    }
+}
