@@ -11,10 +11,14 @@
 //!   the block before it. There are no empty blocks unless [`Ledger::seal`] is asked for one. Its
 //!   time is the clock's, never before its predecessor's; it is final when it is on disk.
 //! - What **leaves** is locked in escrow until its receipt comes: closed, it goes to the vault;
-//!   refunded, to its sender. What **arrives** is paid from the vault (the float of genesis and
-//!   what was closed), never from open escrow. There is one coin: an asset that is registered for
-//!   a peer is paid in it, one to one. Accounts, escrow and vault add up to the supply of genesis
-//!   after every block.
+//!   refunded, to its sender. What **arrives** is paid from the vault (the float of genesis, what
+//!   was closed and what was deposited), never from open escrow. There is one coin: the asset of
+//!   the account with a peer is paid in it, one to one. Accounts, escrow and vault add up to the
+//!   supply of genesis after every block.
+//! - Each **peer** has one open account here ([`distpos_proto::account`]): without one no value
+//!   arrives. Its cover, what left and was deposited less what arrived, is that peer's part of the
+//!   vault; the rest is the community's float. Both together are the vault, so that no peer's
+//!   credit is paid from another one's deposit.
 //! - The **guard** has every message that was delivered or voided here, for ever. Whatever several
 //!   gateways of this chain submit at once, a message ends once.
 //!
@@ -31,10 +35,10 @@ use std::{
 use distpos_proto::{
     address::Local,
     amount::Amount,
-    chain::{BlockHash, ChainId, Family, GenesisTag, Height},
+    chain::{BlockHash, Family, GenesisTag, Height},
     code::{Code, Reply},
     key::{PublicKey, SecretKey},
-    message::{Asset, Message, MessageId},
+    message::{Message, MessageId},
     wire::Head,
 };
 use thiserror::Error;
@@ -47,7 +51,7 @@ use execute::Rules;
 use judge::Own;
 use prove::Proving;
 use queue::{Queue, Work};
-use state::{AccountRow, Guard, IncludedRow, Overlay, Peer, Row, load};
+use state::{AccountRow, Guard, IncludedRow, Overlay, Row, load};
 use store::{Commit, Rows, Snapshot, Store};
 use transaction::{Action, SignedTransaction};
 
@@ -55,7 +59,9 @@ pub use genesis::Genesis;
 pub use transaction::TransactionId;
 
 pub mod address;
+mod accounts;
 mod block;
+mod credit;
 mod execute;
 mod genesis;
 mod judge;
@@ -115,8 +121,8 @@ pub enum LedgerError {
     /// Another process has it open: stop that one.
     #[error("{} is in use: another process runs this ledger", .0.display())]
     Locked(PathBuf),
-    /// Written by another version of this program.
-    #[error("store has format {}, expected {expected}",
+    /// Written by another version of this program: that one reads it, or begin a new one.
+    #[error("store has format {}, expected {expected}: another version of this program wrote it",
         .found.map_or_else(|| "unknown".to_owned(), |found| found.to_string()))]
     Format {
         /// What the store says.
@@ -261,7 +267,7 @@ impl Ledger {
         let snapshot = self.store.snapshot()?;
         let totals = judge::totals(&snapshot)?;
         let mut total = Amount::from(totals.escrow).checked_add(totals.vault.into());
-        snapshot.each_row(AccountRow::KIND, |row| {
+        snapshot.each_row(AccountRow::KIND, |_, row| {
             let account = AccountRow::from_bytes(row)?;
             total = total.and_then(|total| total.checked_add(account.balance.into()));
             Ok(())
@@ -317,25 +323,6 @@ impl Ledger {
             Some(message) => Ok(Some(Ended::Delivered { height: Height(height), message })),
             None => Err(corrupt(format!("{height}/{index} does not deliver {id}"))),
         }
-    }
-
-    /// Tells the ledger of a peer chain: its tag for messages to it, the asset counted with it, and
-    /// the most that `in − out` may come to. Makes a block only where the ledger knows otherwise.
-    ///
-    /// # Errors
-    /// [`ChainError`], `5.4.6` for the ledger's own chain.
-    pub async fn register(
-        &self,
-        peer: ChainId,
-        tag: GenesisTag,
-        asset: Asset,
-        value_max: Amount,
-    ) -> Result<(), ChainError> {
-        let row = Peer { tag, asset, value_max };
-        if load::<Peer>(&self.store.snapshot()?, &peer)?.as_ref() == Some(&row) {
-            return Ok(());
-        }
-        self.in_a_block(Work::Authority(vec![Action::Register(peer, row)])).await.map(|_| ())
     }
 
     /// Makes a block even if it is empty: time passes on the chain, too.

@@ -6,7 +6,6 @@ use alloy_primitives::Address;
 use anyhow::Context;
 use distpos_certs::Identity;
 use distpos_proto::{
-    amount::Amount,
     chain::{ChainId, GenesisTag, Height},
 };
 use distpos_spool::Spool;
@@ -72,25 +71,19 @@ fn open_ledger(
     Ok(ledger.interval(node.block_interval))
 }
 
-/// Tells the ledger what the operator says of its peers: their tags, assets and limits. One limit
-/// holds for the gateway and the chain, so that they never disagree.
+/// Tells the ledger of its peers: their genesis tags. Accounts with them are opened by the operator
+/// while the gateway runs; the ledger keeps them.
 async fn register(config: &Config, ledger: &Ledger) -> anyhow::Result<()> {
     let trust = Trust::load(&Trust::directory_in(&config.spool.directory))?;
     let mut tags: BTreeMap<ChainId, GenesisTag> =
         trust.anchors(config).into_iter().map(|(chain, trusted)| (chain, trusted.tag)).collect();
-    // A peer with limits that is not anchored yet may be pinned while the gateway runs: what the
-    // gateway then lets in, the ledger must not refuse.
+    // A peer that is not anchored yet may be pinned while the gateway runs, and an account with it
+    // be opened: what the gateway then lets in, the ledger must not refuse.
     for chain in config.peers.keys() {
         tags.entry(*chain).or_insert(GenesisTag::UNSET);
     }
     for (chain, tag) in tags {
-        // A ledger's peers have one asset at most: `config::check`.
-        let counted = config.peers.get(&chain).and_then(|peer| peer.assets.iter().next());
-        let (asset, value_max) = match counted {
-            Some((asset, value_max)) => (asset.clone(), *value_max),
-            None => (format!("{}/coin", config.chain.id).parse()?, Amount::ZERO),
-        };
-        ledger.register(chain, tag, asset, value_max).await?;
+        ledger.register(chain, tag).await?;
     }
     Ok(())
 }

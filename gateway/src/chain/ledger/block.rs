@@ -1,13 +1,12 @@
 //! A sealed block as it is kept: its signed header, what leaves with it, what ends in it.
 
 use distpos_proto::{
-    account::{Change, Limits, Window},
-    amount::Amount,
+    account::Change,
     cbor::{CborError, Reader, Writer},
     chain::{BlockHash, Height},
     code::Reply,
     light::ledger::SignedLedgerHeader,
-    message::{Asset, Message, MessageId, TermsHash, Value},
+    message::{Asset, Message, MessageId, Value},
     proof::merkle::{Tree, leaf_hash},
     receipt::Call,
     wire::Head,
@@ -15,7 +14,10 @@ use distpos_proto::{
 
 use super::{
     LedgerError,
-    state::{exactly, read_amount, read_asset, read_chain, read_code},
+    state::{
+        exactly, read_amount, read_asset, read_chain, read_code, read_limits, read_terms,
+        terms_bytes, write_limits,
+    },
 };
 use crate::chain::{ChainEvent, FinalBlock};
 
@@ -104,7 +106,7 @@ fn read(bytes: &[u8]) -> Result<Block, CborError> {
 fn write_event(event: &ChainEvent, out: &mut Writer) {
     match event {
         ChainEvent::Delivered { id, source, value, transaction, call } => {
-            out.array(7).uint(0).bytes(&id.0).text(&source.to_string());
+            out.array(8).uint(0).bytes(&id.0).text(&source.to_string());
             write_value(value.as_ref(), out);
             out.bytes(transaction).uint(match call {
                 Call::None => 0,
@@ -117,7 +119,7 @@ fn write_event(event: &ChainEvent, out: &mut Writer) {
             out.text(&code.to_string()).text(text);
         }
         ChainEvent::Closed { id, destination, value } => {
-            out.array(5).uint(2).bytes(&id.0).text(&destination.to_string());
+            out.array(6).uint(2).bytes(&id.0).text(&destination.to_string());
             write_value(value.as_ref(), out);
         }
         ChainEvent::Refunded { id } => {
@@ -125,7 +127,7 @@ fn write_event(event: &ChainEvent, out: &mut Writer) {
         }
         ChainEvent::AccountSet { chain, asset, terms, limits } => {
             out.array(7).uint(4).text(&chain.to_string()).text(asset.as_str());
-            out.bytes(terms.as_ref().map_or(&[], |terms| terms.0.as_slice()));
+            out.bytes(terms_bytes(terms.as_ref()));
             write_limits(limits, out);
         }
         ChainEvent::ReserveChanged { chain, asset, change, by, note } => {
@@ -139,53 +141,19 @@ fn write_event(event: &ChainEvent, out: &mut Writer) {
     }
 }
 
-/// Credit limit, window's size and length, in three places of the array; no window has length 0.
-pub(super) fn write_limits(limits: &Limits, out: &mut Writer) {
-    let window = limits.window.unwrap_or(Window { max: Amount::ZERO, seconds: 0 });
-    out.bytes(&limits.credit_limit.to_minimal_bytes());
-    out.bytes(&window.max.to_minimal_bytes()).uint(window.seconds);
-}
-
-/// Reads what [`write_limits`] wrote.
-pub(super) fn read_limits(
-    input: &mut Reader<'_>,
-    field: &'static str,
-) -> Result<Limits, CborError> {
-    let (credit_limit, max) = (read_amount(input, field)?, read_amount(input, field)?);
-    let window = match input.uint(field)? {
-        0 => None,
-        seconds => Some(Window { max, seconds }),
-    };
-    Ok(Limits { credit_limit, window })
-}
-
-/// A terms hash, or nothing.
-pub(super) fn read_terms(
-    input: &mut Reader<'_>,
-    field: &'static str,
-) -> Result<Option<TermsHash>, CborError> {
-    match input.bytes(field, 32)? {
-        [] => Ok(None),
-        bytes => {
-            let wrong = CborError { field, expected: "a hash or nothing" };
-            Ok(Some(TermsHash(bytes.try_into().map_err(|_| wrong)?)))
-        }
-    }
-}
-
 /// Longest text of who and why that a reserve's change carries.
 pub(super) const NOTE_BYTES_MAX: usize = 200;
 
 fn read_event(input: &mut Reader<'_>) -> Result<ChainEvent, CborError> {
     let field = "block event";
-    let length = input.array(field, 7)?;
+    let length = input.array(field, 8)?;
     let kind = input.uint(field)?;
     if kind > 3 {
         return read_account_event(input, field, kind, length);
     }
     let id = MessageId(input.fixed(field)?);
     match (kind, length) {
-        (0, 7) => {
+        (0, 8) => {
             let (source, value) = (read_chain(input, field)?, read_value(input, field)?);
             let transaction = input.bytes(field, 64)?.to_vec();
             let call = match input.uint(field)? {
@@ -201,7 +169,7 @@ fn read_event(input: &mut Reader<'_>) -> Result<ChainEvent, CborError> {
             let text = input.text(field, Reply::TEXT_MAX)?.to_owned();
             Ok(ChainEvent::Voided { id, source, code, text })
         }
-        (2, 5) => {
+        (2, 6) => {
             let (destination, value) = (read_chain(input, field)?, read_value(input, field)?);
             Ok(ChainEvent::Closed { id, destination, value })
         }
@@ -233,20 +201,20 @@ fn read_account_event(
     }
 }
 
-/// Asset and amount, in two places of the array; both empty for no value. The ledger's messages
-/// with value have no terms.
+/// Asset, amount and terms, in three places of the array; all empty for no value.
 fn write_value(value: Option<&Value>, out: &mut Writer) {
     out.text(value.map_or("", |value| value.asset.as_str()));
     out.bytes(&value.map_or_else(Vec::new, |value| value.amount.to_minimal_bytes()));
+    out.bytes(terms_bytes(value.and_then(|value| value.terms.as_ref())));
 }
 
 fn read_value(input: &mut Reader<'_>, field: &'static str) -> Result<Option<Value>, CborError> {
     let asset = input.text(field, Asset::TEXT_MAX)?;
-    let amount = read_amount(input, field)?;
-    if asset.is_empty() && amount.is_zero() {
+    let (amount, terms) = (read_amount(input, field)?, read_terms(input, field)?);
+    if asset.is_empty() && amount.is_zero() && terms.is_none() {
         return Ok(None);
     }
     let expected = "<issuer chain-id>/<label>";
     let asset = asset.parse().map_err(|_| CborError { field, expected })?;
-    Ok(Some(Value { asset, amount, terms: None }))
+    Ok(Some(Value { asset, amount, terms }))
 }

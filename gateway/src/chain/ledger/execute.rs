@@ -1,16 +1,18 @@
 //! A block being made: transactions go in one by one, each as a whole or not at all.
 
 use distpos_proto::{
+    account::Step,
     amount::Amount,
     chain::{ChainId, GenesisTag, Height},
     code::{Code, Reply},
     key::PublicKey,
-    message::{Asset, Fields, Message, MessageId, Value},
+    message::{Asset, Fields, Message, MessageId},
     time::UnixSeconds,
 };
 
 use super::{
     Genesis, LedgerError, OUTBOX, address,
+    credit::{self, Vault},
     judge::{self, Own},
     state::{
         AccountRow, AuthorityNonce, IncludedRow, LastSequence, Overlay, Peer, Sent, SentState, load,
@@ -20,6 +22,7 @@ use super::{
 };
 use crate::chain::{ChainError, ChainEvent};
 
+mod accounts;
 mod ends;
 
 /// The chain's rules, as far as they are not in the state.
@@ -149,6 +152,9 @@ impl Work<'_> {
         match &transaction.action {
             Action::Transfer { to, amount } => self.transfer(transaction.signer, to, *amount),
             Action::Send(order) => self.send(transaction.signer, account, order),
+            Action::Deposit { chain, asset, amount } => {
+                self.deposit(transaction.signer, *chain, asset, *amount)
+            }
             _ => Ok(()),
         }?;
         Ok(true)
@@ -162,11 +168,15 @@ impl Work<'_> {
         let nonce = load::<AuthorityNonce>(&self.state, &signer)?.unwrap_or_default().0;
         let next = self.next_nonce(nonce, transaction.place.nonce)?;
         match &transaction.action {
-            Action::Register(chain, peer) => self.register(*chain, peer),
+            Action::Register(chain, tag) => self.register(*chain, *tag),
             Action::Deliver(messages) => self.deliver(messages),
             Action::Void(items) => self.void(items),
             Action::End(items) => self.end(items),
-            Action::Open | Action::Transfer { .. } | Action::Send(_) => Ok(()),
+            Action::Account(order) => self.set_account(order),
+            Action::Settle(order) => self.settle(signer, order),
+            Action::Open | Action::Transfer { .. } | Action::Send(_) | Action::Deposit { .. } => {
+                Ok(())
+            }
         }?;
         if self.state.changes().is_empty() {
             return Ok(false);
@@ -259,10 +269,16 @@ impl Work<'_> {
         }
         let expires = self.expires(order.expires)?;
         let peer = load::<Peer>(&self.state, &destination)?;
-        let asset = match &peer {
-            Some(peer) => peer.asset.clone(),
-            None => own_coin(self.rules.own.chain),
+        // Without an account the sum has a name and no terms: the other side refuses it, and it
+        // comes back.
+        let (asset, terms) = match credit::open_account(&self.state, destination)? {
+            Some((asset, account)) => (asset, account.terms),
+            None => (own_coin(self.rules.own.chain), None),
         };
+        let amount = sum(order.amount.to_u128())?;
+        let state = SentState::Open;
+        let sent = Sent { state, sender, destination, amount, asset, terms };
+        let value = sent.value();
         let last = load::<LastSequence>(&self.state, &destination)?.unwrap_or_default().0;
         let sequence = sum_u64(last.checked_add(1))?;
         let message = Message::new(Fields {
@@ -274,7 +290,7 @@ impl Work<'_> {
             sequence,
             sender: address::local(&sender),
             recipient: order.to.local().clone(),
-            value: value_of(&asset, order.amount),
+            value: value.clone(),
             data: order.data.clone(),
             gas: order.gas,
             on_fail: order.on_fail,
@@ -288,9 +304,11 @@ impl Work<'_> {
         let mut totals = judge::totals(&self.state)?;
         totals.escrow = sum(totals.escrow.checked_add(amount))?;
         self.state.put(&(), &totals);
+        if let Some(value) = value {
+            self.step_of(destination, &value, &Step::Lock(value.amount), Vault::Same)?;
+        }
         self.state.put(&destination, &LastSequence(sequence));
-        let state = SentState::Open;
-        self.state.put(&message.id(), &Sent { state, sender, destination, amount, asset });
+        self.state.put(&message.id(), &sent);
         self.outgoing = Some(message);
         Ok(())
     }
@@ -312,27 +330,11 @@ impl Work<'_> {
             fine => Ok(fine),
         }
     }
-
-    fn register(&mut self, chain: ChainId, peer: &Peer) -> Result<(), ChainError> {
-        if chain == self.rules.own.chain {
-            return refuse(Code::LOOP, "a chain is not its own peer");
-        }
-        if load::<Peer>(&self.state, &chain)?.as_ref() != Some(peer) {
-            self.state.put(&chain, peer);
-        }
-        Ok(())
-    }
 }
 
 /// What the coin is called in messages to a chain that is not registered.
 pub(super) fn own_coin(chain: ChainId) -> Asset {
     format!("{chain}/coin").parse().expect("a chain-id and a label are an asset")
-}
-
-/// What a message says of a sum; nothing of no sum.
-fn value_of(asset: &Asset, amount: Amount) -> Option<Value> {
-    let value = Value { asset: asset.clone(), amount, terms: None };
-    (!amount.is_zero()).then_some(value)
 }
 
 fn sum_u64(result: Option<u64>) -> Result<u64, LedgerError> {

@@ -102,7 +102,7 @@ impl Genesis {
             state.put(&key, &AccountRow { balance, nonce: 0 });
         }
         let vault = self.float.to_u128().ok_or_else(beyond)?;
-        state.put(&(), &Totals { escrow: 0, vault });
+        state.put(&(), &Totals { escrow: 0, vault, covered: 0 });
         Ok(())
     }
 }

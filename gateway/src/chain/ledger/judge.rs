@@ -1,19 +1,22 @@
 //! What the ledger itself checks of a message from elsewhere, whatever the gateway checked before.
 //!
-//! The order of checks: guard, destination, expiry, genesis, value, recipient, vault. The guard
-//! comes first: an ended message has ended, whatever else is wrong with it.
+//! The order of checks: guard, destination, expiry, genesis, value, recipient, float. The guard
+//! comes first: an ended message has ended, whatever else is wrong with it. Value and float may say
+//! that a message has to wait; what will never pass is refused all the same, and does not wait for
+//! credit first.
 
 use distpos_proto::{
+    account::{Account, Shortage, Step},
     address::Local,
     chain::{ChainId, GenesisTag},
     code::{Code, Reply},
-    message::{Asset, Message, Value},
-    policy::Book,
+    message::{Message, Value},
     time::UnixSeconds,
 };
 
 use super::{
     LedgerError, address,
+    credit::{self, StepError, Vault, stepped},
     state::{AccountRow, Guard, Peer, Totals, load},
     store::Rows,
 };
@@ -43,15 +46,22 @@ pub(super) fn judge(
     if let Some(reply) = refused {
         return Ok(Simulation::Refused(reply));
     }
-    if let Some(reply) = value(rows, message, peer.as_ref())? {
-        return Ok(Simulation::Refused(reply));
-    }
-    if let Some(reply) = recipient(rows, message)? {
-        return Ok(Simulation::Refused(reply));
-    }
-    match vault(rows, message)? {
-        Some(reply) => Ok(Simulation::Deferred(reply)),
-        None => Ok(Simulation::Passes),
+    let account = account_of(rows, message)?;
+    let replies = [
+        value(message, account.as_ref(), time),
+        recipient(rows, message)?,
+        float(rows, message, account.as_ref(), time)?,
+    ];
+    Ok(verdict(replies.into_iter().flatten().collect()))
+}
+
+/// The first lasting refusal, else the first that passes.
+fn verdict(replies: Vec<Reply>) -> Simulation {
+    let lasting = replies.iter().position(|reply| !reply.code.is_temporary());
+    match (lasting, replies.into_iter().nth(lasting.unwrap_or(0))) {
+        (_, None) => Simulation::Passes,
+        (Some(_), Some(reply)) => Simulation::Refused(reply),
+        (None, Some(reply)) => Simulation::Deferred(reply),
     }
 }
 
@@ -80,34 +90,35 @@ fn genesis(message: &Message, own: Own, peer: Option<&Peer>) -> Option<Reply> {
     (fields.source_tag != registered).then(|| Reply::new(Code::POLICY, text()))
 }
 
-fn value(
-    rows: &dyn Rows,
-    message: &Message,
-    peer: Option<&Peer>,
-) -> Result<Option<Reply>, LedgerError> {
-    let Some(Value { asset, amount, terms }) = &message.fields().value else { return Ok(None) };
-    if terms.is_some() {
-        return Ok(Some(Reply::new(Code::NO_ACCOUNT, "no account under these terms")));
-    }
-    let Some(peer) = peer else {
-        let text = "no value is accepted from this chain";
-        return Ok(Some(Reply::new(Code::VALUE_MAX, text)));
-    };
-    if *asset != peer.asset {
-        let text = format!("asset is {asset}, expected {}", peer.asset);
-        return Ok(Some(Reply::new(Code::NO_ACCOUNT, text)));
-    }
-    let book = book(rows, message.fields().source, asset)?;
-    if amount.to_u128().is_some() && book.has_room(*amount, peer.value_max) {
-        return Ok(None);
-    }
-    let text = format!("amount {amount} passes value_max {} of this pair", peer.value_max);
-    Ok(Some(Reply::new(Code::VALUE_MAX, text)))
+/// The account that a message's value is counted in; none without value.
+fn account_of(rows: &dyn Rows, message: &Message) -> Result<Option<Account>, LedgerError> {
+    let Some(value) = &message.fields().value else { return Ok(None) };
+    credit::account(rows, message.fields().source, &value.asset)
 }
 
-/// The book of a pair; empty before its first entry.
-pub(super) fn book(rows: &dyn Rows, peer: ChainId, asset: &Asset) -> Result<Book, LedgerError> {
-    Ok(load(rows, &(peer, asset.clone()))?.unwrap_or_default())
+/// Value arrives under the terms that both sides signed, and as far as the account allows.
+fn value(message: &Message, account: Option<&Account>, time: UnixSeconds) -> Option<Reply> {
+    let Value { asset, amount, terms } = message.fields().value.as_ref()?;
+    let Some((account, agreed)) = account.and_then(|account| Some((account, account.terms?))) else {
+        let text = format!("no account with the source chain in {asset}");
+        return Some(Reply::new(Code::NO_ACCOUNT, text));
+    };
+    if *terms != Some(agreed) {
+        return Some(Reply::new(Code::NO_ACCOUNT, "other terms than the account's"));
+    }
+    if amount.to_u128().is_none() {
+        return Some(Reply::new(Code::VALUE_MAX, "amount is more than is counted here"));
+    }
+    let shortage = account.fits(*amount, time).err()?;
+    let text = shortage.to_string();
+    Some(match shortage {
+        Shortage::Never { .. } => Reply::new(Code::VALUE_MAX, text),
+        Shortage::Credit { .. } => Reply::new(Code::SUSPENDED, text),
+        Shortage::Window { wait_seconds, .. } => {
+            let wait = u32::try_from(wait_seconds).unwrap_or(u32::MAX);
+            Reply::new(Code::SUSPENDED, text).retry_after(wait)
+        }
+    })
 }
 
 fn recipient(rows: &dyn Rows, message: &Message) -> Result<Option<Reply>, LedgerError> {
@@ -126,12 +137,24 @@ pub(super) fn not_open(local: &Local) -> Reply {
     Reply::new(Code::UNKNOWN_RECIPIENT, format!("account {local} is not open"))
 }
 
-/// Open escrow belongs to its senders: deliveries are paid from the vault alone.
-fn vault(rows: &dyn Rows, message: &Message) -> Result<Option<Reply>, LedgerError> {
-    let vault = totals(rows)?.vault;
-    let short = message.amount() > vault.into();
-    let text = || format!("vault holds {vault}, less than {}", message.amount());
-    Ok(short.then(|| Reply::new(Code::SUSPENDED, text())))
+/// Open escrow belongs to its senders, and what other peers have here to them: deliveries are paid
+/// from the account's own cover and the float.
+fn float(
+    rows: &dyn Rows,
+    message: &Message,
+    account: Option<&Account>,
+    time: UnixSeconds,
+) -> Result<Option<Reply>, LedgerError> {
+    let (amount, account) = (message.amount(), account.filter(|account| account.terms.is_some()));
+    let (Some(account), Some(paid)) = (account, amount.to_u128()) else { return Ok(None) };
+    let step = Step::Commit { amount, reserved: false };
+    match stepped(account, &totals(rows)?, &step, Vault::Out(paid), time) {
+        Ok(_) => Ok(None),
+        Err(short @ StepError::Short { .. }) => {
+            Ok(Some(Reply::new(Code::SUSPENDED, short.to_string())))
+        }
+        Err(other) => Err(other.damage()),
+    }
 }
 
 /// The two pots; every ledger has them from genesis.

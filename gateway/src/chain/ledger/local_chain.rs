@@ -18,7 +18,9 @@ use super::{
     judge::judge,
     queue::Work,
     state::{AccountRow, load},
-    transaction::{Action, BYTES_MAX, ITEMS_MAX, SignedTransaction},
+    transaction::{
+        AccountOrder, Action, BYTES_MAX, ITEMS_MAX, SettleOrder, SignedTransaction,
+    },
 };
 use crate::chain::{
     Account, ChainError, Cursor, Facts, LocalChain, NativeProof, Simulation, Submission, Submitted,
@@ -88,12 +90,15 @@ impl LocalChain for Ledger {
             Submission::Deliver(admitted) => Work::Authority(deliveries(&admitted)),
             Submission::Void(refused) => Work::Authority(voids(&refused)),
             Submission::End(endings) => Work::Authority(ends(&endings)),
-            Submission::Account { .. } | Submission::Settle { .. } => {
-                let text = "accounts are not kept by this ledger yet";
-                return Err(ChainError::Refused(Reply::new(
-                    distpos_proto::code::Code::POLICY,
-                    text,
-                )));
+            Submission::Account { chain, asset, terms, limits } => {
+                let order = AccountOrder { chain, asset, terms, limits };
+                Work::Authority(vec![Action::Account(order)])
+            }
+            Submission::Settle { chain, asset, change, to, note } => {
+                let to = to.as_ref().map(address::public_key).transpose();
+                let to = to.map_err(ChainError::Refused)?;
+                let order = SettleOrder { chain, asset, change, to, note };
+                Work::Authority(vec![Action::Settle(order)])
             }
         };
         self.in_a_block(work).await

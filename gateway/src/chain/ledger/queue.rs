@@ -41,7 +41,13 @@ fn action_bytes(action: &Action) -> usize {
         Action::Deliver(messages) => messages.iter().map(|message| message.bytes().len()).sum(),
         Action::Void(items) => items.iter().map(|(message, _)| message.bytes().len()).sum(),
         Action::End(items) => items.len() * 40,
-        Action::Open | Action::Transfer { .. } | Action::Send(_) | Action::Register(..) => 0,
+        Action::Open
+        | Action::Transfer { .. }
+        | Action::Send(_)
+        | Action::Deposit { .. }
+        | Action::Register(..)
+        | Action::Account(_)
+        | Action::Settle(_) => 0,
     }
 }
 

@@ -6,17 +6,22 @@
 use distpos_proto::{
     amount::Amount,
     cbor::{CborError, Reader, Writer},
-    chain::{ChainId, GenesisTag},
+    chain::ChainId,
     code::{Code, Reply},
     key::PublicKey,
-    message::{Asset, MessageId},
-    policy::Book,
+    message::{Asset, MessageId, TermsHash, Value},
 };
 
 use super::{
     LedgerError, TransactionId,
     store::{Changes, Rows},
 };
+
+pub(super) use correspondents::{
+    Correspondent, OpenAsset, Peer, read_limits, read_terms, terms_bytes, write_limits,
+};
+
+mod correspondents;
 
 /// A kind of row.
 pub(super) trait Row: Sized {
@@ -147,14 +152,25 @@ impl Row for AuthorityNonce {
     }
 }
 
-/// The two pots that are nobody's account. With all accounts they add up to the supply, always.
+/// The two pots that are nobody's account, and whose the second one is. With all accounts escrow
+/// and vault add up to the supply, always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Totals {
     /// Sum of what left and has not ended: belongs to its senders until it is closed.
     pub(super) escrow: u128,
-    /// What deliveries are paid from: the float of genesis, and what was closed, less what was
-    /// paid.
+    /// What deliveries are paid from: the float of genesis, what was closed and what peers have
+    /// deposited, less what was paid.
     pub(super) vault: u128,
+    /// Of the vault, what belongs to the peers: the sum of the covers of all accounts with them.
+    /// Never more than the vault.
+    pub(super) covered: u128,
+}
+
+impl Totals {
+    /// What is the community's own: payments beyond a peer's cover come out of it.
+    pub(super) fn float(&self) -> u128 {
+        self.vault.saturating_sub(self.covered)
+    }
 }
 
 impl Row for Totals {
@@ -167,13 +183,16 @@ impl Row for Totals {
     }
 
     fn write(&self, out: &mut Writer) {
-        write_sum(out.array(2), self.escrow);
+        write_sum(out.array(3), self.escrow);
         write_sum(out, self.vault);
+        write_sum(out, self.covered);
     }
 
     fn read(input: &mut Reader<'_>) -> Result<Self, CborError> {
-        exactly(input, Self::NAME, 2)?;
-        Ok(Self { escrow: read_sum(input, Self::NAME)?, vault: read_sum(input, Self::NAME)? })
+        let field = Self::NAME;
+        exactly(input, field, 3)?;
+        let (escrow, vault) = (read_sum(input, field)?, read_sum(input, field)?);
+        Ok(Self { escrow, vault, covered: read_sum(input, field)? })
     }
 }
 
@@ -240,6 +259,17 @@ pub(super) struct Sent {
     pub(super) amount: u128,
     /// What the amount was called in the message.
     pub(super) asset: Asset,
+    /// The terms of the account that it left under; none: no account counts it.
+    pub(super) terms: Option<TermsHash>,
+}
+
+impl Sent {
+    /// What the message says of its sum; nothing of no sum.
+    pub(super) fn value(&self) -> Option<Value> {
+        let Self { asset, amount, terms, .. } = self;
+        let value = Value { asset: asset.clone(), amount: (*amount).into(), terms: *terms };
+        (*amount != 0).then_some(value)
+    }
 }
 
 impl Row for Sent {
@@ -252,19 +282,19 @@ impl Row for Sent {
     }
 
     fn write(&self, out: &mut Writer) {
-        out.array(5).uint(match self.state {
+        out.array(6).uint(match self.state {
             SentState::Open => 0,
             SentState::Closed => 1,
             SentState::Refunded => 2,
         });
         out.bytes(self.sender.as_bytes()).text(&self.destination.to_string());
         write_sum(out, self.amount);
-        out.text(self.asset.as_str());
+        out.text(self.asset.as_str()).bytes(terms_bytes(self.terms.as_ref()));
     }
 
     fn read(input: &mut Reader<'_>) -> Result<Self, CborError> {
         let field = Self::NAME;
-        exactly(input, field, 5)?;
+        exactly(input, field, 6)?;
         let state = match input.uint(field)? {
             0 => SentState::Open,
             1 => SentState::Closed,
@@ -274,8 +304,9 @@ impl Row for Sent {
         let sender = PublicKey::from_bytes(input.fixed(field)?)
             .map_err(|_| CborError { field, expected: "a public key" })?;
         let destination = read_chain(input, field)?;
-        let amount = read_sum(input, field)?;
-        Ok(Self { state, sender, destination, amount, asset: read_asset(input, field)? })
+        let (amount, asset) = (read_sum(input, field)?, read_asset(input, field)?);
+        let terms = read_terms(input, field)?;
+        Ok(Self { state, sender, destination, amount, asset, terms })
     }
 }
 
@@ -298,62 +329,6 @@ impl Row for LastSequence {
 
     fn read(input: &mut Reader<'_>) -> Result<Self, CborError> {
         input.uint(Self::NAME).map(Self)
-    }
-}
-
-/// What the ledger knows of a peer chain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Peer {
-    /// For messages to it, and expected of messages from it unless unset.
-    pub(super) tag: GenesisTag,
-    /// The asset that is counted with it.
-    pub(super) asset: Asset,
-    /// Most that `in − out` may come to.
-    pub(super) value_max: Amount,
-}
-
-impl Row for Peer {
-    type Key = ChainId;
-    const KIND: u8 = b'p';
-    const NAME: &'static str = "peer row";
-
-    fn key(key: &ChainId) -> Vec<u8> {
-        key.number().to_be_bytes().to_vec()
-    }
-
-    fn write(&self, out: &mut Writer) {
-        out.array(3).bytes(&self.tag.0).text(self.asset.as_str());
-        out.bytes(&self.value_max.to_minimal_bytes());
-    }
-
-    fn read(input: &mut Reader<'_>) -> Result<Self, CborError> {
-        let field = Self::NAME;
-        exactly(input, field, 3)?;
-        let (tag, asset) = (GenesisTag(input.fixed(field)?), read_asset(input, field)?);
-        Ok(Self { tag, asset, value_max: read_amount(input, field)? })
-    }
-}
-
-impl Row for Book {
-    type Key = (ChainId, Asset);
-    const KIND: u8 = b'b';
-    const NAME: &'static str = "book row";
-
-    fn key((chain, asset): &(ChainId, Asset)) -> Vec<u8> {
-        [&chain.number().to_be_bytes(), asset.as_str().as_bytes()].concat()
-    }
-
-    // Nothing is pending on a chain where a delivery is decided and done at once.
-    fn write(&self, out: &mut Writer) {
-        out.array(2).bytes(&self.received.to_minimal_bytes());
-        out.bytes(&self.sent.to_minimal_bytes());
-    }
-
-    fn read(input: &mut Reader<'_>) -> Result<Self, CborError> {
-        let field = Self::NAME;
-        exactly(input, field, 2)?;
-        let (received, sent) = (read_amount(input, field)?, read_amount(input, field)?);
-        Ok(Self { received, sent, pending_in: Amount::ZERO })
     }
 }
 

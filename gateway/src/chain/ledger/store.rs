@@ -38,7 +38,7 @@ const FILE_NEW: &str = "ledger.redb.new";
 /// holds that.
 const FILE_LOCK: &str = "ledger.lock";
 /// The format this version writes and reads.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 /// Pages kept in memory, in bytes; redb's default of 1 GiB would be the daemon's whole budget.
 const CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -224,16 +224,17 @@ impl Snapshot {
         Ok(transaction.map(|transaction| transaction.value().to_vec()))
     }
 
-    /// Gives every row whose key starts with `kind` to `each`, in the order of keys.
+    /// Gives every row whose key starts with `kind` to `each`, in the order of keys, with the rest
+    /// of its key.
     pub(super) fn each_row(
         &self,
         kind: u8,
-        mut each: impl FnMut(&[u8]) -> Result<(), LedgerError>,
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<(), LedgerError>,
     ) -> Result<(), LedgerError> {
         let (from, to) = ([kind], [kind + 1]);
         for row in self.state.range(from.as_slice()..to.as_slice()).map_err(engine)? {
-            let (_, row) = row.map_err(engine)?;
-            each(row.value())?;
+            let (key, row) = row.map_err(engine)?;
+            each(key.value().get(1..).unwrap_or_default(), row.value())?;
         }
         Ok(())
     }
@@ -334,16 +335,19 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_store_of_a_newer_format_is_refused() {
-        let store = Store::in_memory().unwrap();
-        store.begin(b"genesis", &first(&Changes::new())).unwrap();
-        let held = store.database.read().unwrap();
-        let write = held.as_ref().unwrap().begin_write().unwrap();
-        let newer = (FORMAT + 1).to_be_bytes();
-        write.open_table(META).unwrap().insert("format", newer.as_slice()).unwrap();
-        write.commit().unwrap();
-        let refused = store.genesis().unwrap_err();
-        assert!(matches!(refused, LedgerError::Format { found: Some(2), expected: FORMAT }));
+    fn a_store_of_another_format_is_refused_by_its_number() {
+        for other in [FORMAT - 1, FORMAT + 1] {
+            let store = Store::in_memory().unwrap();
+            store.begin(b"genesis", &first(&Changes::new())).unwrap();
+            let held = store.database.read().unwrap();
+            let write = held.as_ref().unwrap().begin_write().unwrap();
+            let number = other.to_be_bytes();
+            write.open_table(META).unwrap().insert("format", number.as_slice()).unwrap();
+            write.commit().unwrap();
+            let refused = store.genesis().unwrap_err();
+            let LedgerError::Format { found, expected } = refused else { panic!("{refused}") };
+            assert_eq!((found, expected), (Some(other), FORMAT));
+        }
     }
 
     #[test]

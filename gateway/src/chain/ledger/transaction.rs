@@ -18,13 +18,13 @@ use distpos_proto::{
     chain::{ChainId, GenesisTag},
     code::{Code, Reply},
     key::{Domain, KeySignature, PublicKey, SecretKey},
-    message::{Message, OnFail},
+    message::{Asset, Message, OnFail},
     time::UnixSeconds,
 };
 
 use super::state::exactly;
 
-pub(super) use action::{Action, ITEMS_MAX};
+pub(super) use action::{AccountOrder, Action, ITEMS_MAX, SettleOrder};
 
 mod action;
 
@@ -91,6 +91,19 @@ pub fn transfer(
 #[must_use]
 pub fn send(place: Place, order: SendOrder, key: &SecretKey) -> Vec<u8> {
     SignedTransaction::sign(place, Action::Send(order), key).bytes
+}
+
+/// Pays from the signer's balance into the reserve that the peer `chain` has here. It is the
+/// peer's from then on: only the operator gives it back.
+#[must_use]
+pub fn deposit(
+    place: Place,
+    chain: ChainId,
+    asset: Asset,
+    amount: Amount,
+    key: &SecretKey,
+) -> Vec<u8> {
+    SignedTransaction::sign(place, Action::Deposit { chain, asset, amount }, key).bytes
 }
 
 /// The id of a signed transaction.
@@ -234,7 +247,9 @@ mod tests {
         let key = SecretKey::from_seed(&[1; 32]);
         let to = crate::chain::ledger::address::local(&SecretKey::from_seed(&[2; 32]).public());
         let paid = transfer(place(), &to, Amount::from(1u64), &key).unwrap();
-        for bytes in [open(place(), &key), paid, send(place(), order(), &key)] {
+        let (peer, gold) = ("b1c2".parse().unwrap(), "b1c2/gold".parse().unwrap());
+        let deposited = deposit(place(), peer, gold, Amount::from(7u64), &key);
+        for bytes in [open(place(), &key), paid, send(place(), order(), &key), deposited] {
             let read = SignedTransaction::from_bytes(&bytes).unwrap();
             assert_eq!(read.transaction.signer, key.public());
             assert_eq!(read.transaction.place, place());

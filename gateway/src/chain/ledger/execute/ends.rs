@@ -1,18 +1,19 @@
 //! How messages end on this chain: delivered or void as destination, closed or refunded as source.
 
 use distpos_proto::{
-    amount::Amount,
+    account::Step,
     code::{Code, Reply},
     message::{Message, MessageId},
     receipt::{Call, EndingKind},
 };
 
-use super::{Work, sum, value_of};
+use super::{Work, sum};
 use crate::chain::{
     ChainError, ChainEvent, Simulation,
     ledger::{
         LedgerError, address,
-        judge::{self, book, judge},
+        credit::Vault,
+        judge::{self, judge},
         state::{Guard, Sent, SentState, load},
     },
 };
@@ -38,12 +39,8 @@ impl Work<'_> {
         let recipient = address::public_key(&fields.recipient).map_err(ChainError::Refused)?;
         self.credit(&recipient, amount)?;
         if let Some(value) = &fields.value {
-            let mut totals = judge::totals(&self.state)?;
-            totals.vault = sum(totals.vault.checked_sub(amount))?;
-            self.state.put(&(), &totals);
-            let mut book = book(&self.state, fields.source, &value.asset)?;
-            book.received = grown(book.received, amount)?;
-            self.state.put(&(fields.source, value.asset.clone()), &book);
+            let step = Step::Commit { amount: value.amount, reserved: false };
+            self.step_of(fields.source, value, &step, Vault::Out(amount))?;
         }
         let guard = Guard::Delivered { height: self.height.0, index: self.index, item };
         self.state.put(&message.id(), &guard);
@@ -88,19 +85,14 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Delivered there: what was the sender's is the vault's now.
+    /// Delivered there: what was the sender's covers what arrives from there now.
     fn close(&mut self, id: MessageId, sent: Sent) -> Result<(), LedgerError> {
-        let mut totals = judge::totals(&self.state)?;
-        totals.escrow = sum(totals.escrow.checked_sub(sent.amount))?;
-        totals.vault = sum(totals.vault.checked_add(sent.amount))?;
-        self.state.put(&(), &totals);
-        let value = value_of(&sent.asset, sent.amount.into());
-        if value.is_some() {
-            let mut book = book(&self.state, sent.destination, &sent.asset)?;
-            book.sent = grown(book.sent, sent.amount)?;
-            self.state.put(&(sent.destination, sent.asset.clone()), &book);
+        self.out_of_escrow(sent.amount)?;
+        let (destination, value) = (sent.destination, sent.value());
+        if let Some(value) = &value {
+            let step = Step::Close { amount: value.amount, locked: true };
+            self.step_of(destination, value, &step, Vault::In(sent.amount))?;
         }
-        let destination = sent.destination;
         self.state.put(&id, &Sent { state: SentState::Closed, ..sent });
         self.events.push(ChainEvent::Closed { id, destination, value });
         Ok(())
@@ -108,17 +100,21 @@ impl Work<'_> {
 
     /// Refused there: the recorded sender gets the recorded sum.
     fn refund(&mut self, id: MessageId, sent: Sent) -> Result<(), LedgerError> {
-        let mut totals = judge::totals(&self.state)?;
-        totals.escrow = sum(totals.escrow.checked_sub(sent.amount))?;
-        self.state.put(&(), &totals);
+        self.out_of_escrow(sent.amount)?;
         self.credit(&sent.sender, sent.amount)?;
+        if let Some(value) = sent.value() {
+            let step = Step::Refund(value.amount);
+            self.step_of(sent.destination, &value, &step, Vault::Same)?;
+        }
         self.state.put(&id, &Sent { state: SentState::Refunded, ..sent });
         self.events.push(ChainEvent::Refunded { id });
         Ok(())
     }
-}
 
-fn grown(book: Amount, amount: u128) -> Result<Amount, LedgerError> {
-    let wrong = || LedgerError::Corrupt { row: "book row", what: "past 2^256".into() };
-    book.checked_add(amount.into()).ok_or_else(wrong)
+    fn out_of_escrow(&mut self, amount: u128) -> Result<(), LedgerError> {
+        let mut totals = judge::totals(&self.state)?;
+        totals.escrow = sum(totals.escrow.checked_sub(amount))?;
+        self.state.put(&(), &totals);
+        Ok(())
+    }
 }

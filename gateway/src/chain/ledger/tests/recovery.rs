@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, sync::atomic::Ordering};
 
-use distpos_proto::{chain::GenesisTag, message::Message, policy::Book};
+use distpos_proto::{chain::GenesisTag, message::Message};
 use proptest::{collection::vec, prelude::*};
 
 use super::support::*;
@@ -11,7 +11,7 @@ use crate::chain::{
     ledger::{
         Genesis, Ledger, LedgerError,
         block::Block,
-        state::{AccountRow, Guard, IncludedRow, Peer, Row, Sent},
+        state::{AccountRow, Correspondent, Guard, IncludedRow, OpenAsset, Peer, Row, Sent, Totals},
         store::{Commit, Store},
         transaction::{self, Action, Place, SignedTransaction},
     },
@@ -31,10 +31,15 @@ async fn a_ledger_goes_on_where_it_was_stopped() {
     let directory = tempfile::tempdir().unwrap();
     let peer = Town::new(genesis("b1c2"));
     let first = town(directory.path());
-    first.know(&peer, "c0/coin", 1_000).await;
+    first.trust(&peer, COIN, window(1_000, 60)).await;
+    first.deposit(BOB, &peer, 40).await.unwrap();
     let (height, message) = first.sent(ALICE, order("b1c2xsomebody")).await;
     let delivery = Message::new(incoming(&first, &peer, 10)).unwrap();
     assert_eq!(first.deliver(&delivery).await, []);
+    let accounts = first.correspondents().unwrap();
+    assert_eq!(accounts.len(), 1);
+    let covers = first.covered_and_float().unwrap();
+    assert_eq!(covers, (sum(30), sum(10_000)));
     let (head, history) = (first.head().await.unwrap(), first.everything().await);
     let second = open(directory.path(), genesis("e2e4")).unwrap_err();
     assert!(matches!(second, LedgerError::Locked(_)), "{second}");
@@ -42,6 +47,8 @@ async fn a_ledger_goes_on_where_it_was_stopped() {
 
     let again = town(directory.path());
     assert_eq!((again.head().await.unwrap(), again.everything().await), (head, history));
+    assert_eq!(again.correspondents().unwrap(), accounts);
+    assert_eq!(again.covered_and_float().unwrap(), covers);
     assert_eq!(again.proven_to(height, &[message.id()]).await[0].message(), &message);
     assert_eq!(again.deliver(&delivery).await, [], "the guard remembers");
     assert_eq!(again.holds(ALICE), 910);
@@ -49,6 +56,7 @@ async fn a_ledger_goes_on_where_it_was_stopped() {
     assert_eq!(next.fields().sequence, 2);
     let refund = Action::End(vec![(message.id(), distpos_proto::receipt::EndingKind::Refund)]);
     again.act(refund).await.unwrap();
+    assert_eq!(again.with(&peer).figures.pending_out, sum(100), "of the second alone");
     assert_eq!(again.events().await.pop(), Some(ChainEvent::Refunded { id: message.id() }));
     assert_eq!(again.total().unwrap(), sum(11_500));
 }
@@ -178,7 +186,10 @@ fn read_all(bytes: &[u8]) {
     let _ = Sent::from_bytes(bytes);
     let _ = Peer::from_bytes(bytes);
     let _ = IncludedRow::from_bytes(bytes);
-    let _ = Book::from_bytes(bytes);
+    let _ = Correspondent::from_bytes(bytes);
+    let _ = Correspondent::read_key(bytes);
+    let _ = OpenAsset::from_bytes(bytes);
+    let _ = Totals::from_bytes(bytes);
 }
 
 #[tokio::test]

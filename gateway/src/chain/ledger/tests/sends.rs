@@ -18,15 +18,16 @@ use crate::chain::{
 };
 
 #[tokio::test]
-async fn what_leaves_is_locked_numbered_and_named_by_what_is_registered() {
+async fn what_leaves_is_locked_numbered_and_named_by_the_open_account() {
     let (town, peer) = (Town::new(genesis("e2e4")), Town::new(genesis("b1c2")));
     let (_, blind) = town.sent(ALICE, order("b1c2xsomebody")).await;
     assert_eq!(blind.fields().destination_tag, GenesisTag::UNSET);
-    assert_eq!(blind.fields().value.as_ref().unwrap().asset, asset("e2e4/coin"));
+    let value = |message: &Message| message.fields().value.clone().unwrap();
+    assert_eq!((value(&blind).asset, value(&blind).terms), (asset("e2e4/coin"), None));
     town.know(&peer, "b1c2/gold", 0).await;
     let (_, known) = town.sent(ALICE, order("b1c2xsomebody")).await;
     assert_eq!(known.fields().destination_tag, peer.facts().tag);
-    assert_eq!(known.fields().value.as_ref().unwrap().asset, asset("b1c2/gold"));
+    assert_eq!((value(&known).asset, value(&known).terms), (asset("b1c2/gold"), Some(TERMS)));
     let (_, other) = town.sent(BOB, order("c0ffeexsomebody")).await;
     let sequences = [&blind, &known, &other].map(|message| message.fields().sequence);
     assert_eq!(sequences, [1, 2, 1], "each destination counts on its own");

@@ -6,22 +6,22 @@ use std::sync::{
 };
 
 use distpos_proto::{
+    account::{Account as Correspondent, Limits, Window},
     address::Local,
     amount::Amount,
     chain::{ChainId, Family, Height},
     code::{Code, Reply},
     key::{KeySet, SecretKey},
     light::{self, Evidence, Known, Trusted, Verdict},
-    message::{Asset, Fields, Message, MessageId, OnFail, Value},
-    policy::{self, Book, Decision, Limits, Own},
+    message::{Asset, Fields, Message, MessageId, OnFail, TermsHash, Value},
     receipt::{Ending, Outcome, Receipt},
-    stage::{Admitted, Proven},
+    stage::Proven,
     time::{UnixMillis, UnixSeconds},
 };
 
 use crate::{
     chain::{
-        ChainError, ChainEvent, FinalBlock, LocalChain, NativeProof, Submission, Submitted,
+        ChainError, ChainEvent, FinalBlock, LocalChain, NativeProof, Simulation, Submission, Submitted,
         ledger::{
             Genesis, Ledger, OUTBOX, address,
             queue::Work,
@@ -38,6 +38,11 @@ pub(super) const ALICE: u8 = 1;
 pub(super) const BOB: u8 = 2;
 pub(super) const CAROL: u8 = 3;
 pub(super) const AUTHORITY: u8 = 100;
+
+/// What all accounts of the stories are opened under, unless a story says otherwise.
+pub(super) const TERMS: TermsHash = TermsHash([7; 32]);
+/// What they are counted in.
+pub(super) const COIN: &str = "c0/coin";
 
 pub(super) fn key(seed: u8) -> SecretKey {
     SecretKey::from_seed(&[seed; 32])
@@ -209,35 +214,75 @@ impl Town {
         }
     }
 
-    /// A message of `from` that this chain's gateway lets in.
-    pub(super) async fn admitted(
-        &self,
-        from: &Self,
-        height: Height,
-        message: &Message,
-    ) -> Admitted {
-        let proven = from.proven_to(height, &[message.id()]).await.remove(0);
-        let own = Own { chain: self.facts().chain, tag: self.facts().tag };
-        let asset = message.fields().value.as_ref().map(|value| value.asset.clone());
-        let limits = Limits {
-            assets: asset.into_iter().map(|asset| (asset, Amount::from(u128::MAX))).collect(),
-        };
-        match policy::admit(proven, own, &limits, &Book::default(), self.now()) {
-            Decision::Admitted(admitted) => admitted,
-            Decision::Refused(refused) => panic!("{}", refused.reply()),
-        }
+    /// Opens the account with a peer in `name`, or changes its credit limit.
+    pub(super) async fn know(&self, peer: &Self, name: &str, credit_limit: u64) {
+        self.trust(peer, name, credit(credit_limit)).await;
     }
 
-    /// Tells each chain of the other.
-    pub(super) async fn know(&self, peer: &Self, name: &str, value_max: u64) {
+    /// The same with any limits.
+    pub(super) async fn trust(&self, peer: &Self, name: &str, limits: Limits) {
         let facts = peer.facts();
-        self.register(facts.chain, facts.tag, asset(name), sum(value_max)).await.unwrap();
+        self.open_account(facts.chain, facts.tag, asset(name), TERMS, limits).await.unwrap();
     }
+
+    /// Changes an account as the gateway does.
+    pub(super) async fn set(
+        &self,
+        peer: &Self,
+        name: &str,
+        terms: Option<TermsHash>,
+        limits: Limits,
+    ) -> Result<Submitted, ChainError> {
+        let (chain, asset) = (peer.facts().chain, asset(name));
+        self.submit(Submission::Account { chain, asset, terms, limits }).await
+    }
+
+    /// Pays from somebody's balance into a peer's reserve.
+    pub(super) async fn deposit(
+        &self,
+        by: u8,
+        peer: &Self,
+        amount: u64,
+    ) -> Result<Submitted, ChainError> {
+        let (place, chain) = (self.place(by).await, peer.facts().chain);
+        self.user(transaction::deposit(place, chain, asset(COIN), sum(amount), &key(by))).await
+    }
+
+    /// The account with a peer, open or closed.
+    pub(super) fn with(&self, peer: &Self) -> Correspondent {
+        self.correspondent(peer.facts().chain, &asset(COIN)).unwrap().expect("an account")
+    }
+
+    /// The reply to a message that is not delivered now.
+    pub(super) async fn simulated(&self, message: &Message) -> Reply {
+        match self.simulate(message).await.unwrap() {
+            Simulation::Refused(reply) => {
+                assert!(!reply.code.is_temporary(), "{reply}");
+                reply
+            }
+            Simulation::Deferred(reply) => {
+                assert!(reply.code.is_temporary(), "{reply}");
+                reply
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A credit limit and no window.
+pub(super) fn credit(limit: u64) -> Limits {
+    Limits { credit_limit: sum(limit), window: None }
+}
+
+/// Any credit, and so much over so many seconds.
+pub(super) fn window(max: u64, seconds: u64) -> Limits {
+    let window = Some(Window { max: sum(max), seconds });
+    Limits { credit_limit: sum(1_000_000), window }
 }
 
 /// A message from elsewhere, as its fields are before a test makes one of them wrong.
 pub(super) fn incoming(to: &Town, from: &Town, amount: u64) -> Fields {
-    let value = Value { asset: asset("c0/coin"), amount: sum(amount), terms: None };
+    let value = Value { asset: asset(COIN), amount: sum(amount), terms: Some(TERMS) };
     Fields {
         source: from.facts().chain,
         source_tag: from.facts().tag,
@@ -253,6 +298,11 @@ pub(super) fn incoming(to: &Town, from: &Town, amount: u64) -> Fields {
         on_fail: OnFail::Return,
         expires: UnixSeconds(START.0 + 3600),
     }
+}
+
+/// The same as a message of its own number.
+pub(super) fn numbered(to: &Town, from: &Town, sequence: u64, amount: u64) -> Message {
+    Message::new(Fields { sequence, ..incoming(to, from, amount) }).unwrap()
 }
 
 /// The end that a signed receipt brings to the source.

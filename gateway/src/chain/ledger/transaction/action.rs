@@ -1,13 +1,14 @@
 //! What a transaction does.
 
 use distpos_proto::{
+    account::{Change, Limits},
     address::{Address, Local},
     amount::Amount,
     cbor::{CborError, Reader, Writer},
     chain::{ChainId, GenesisTag},
     code::{Code, Reply},
     key::PublicKey,
-    message::{Message, MessageId, OnFail},
+    message::{Asset, Message, MessageId, OnFail, TermsHash},
     receipt::EndingKind,
     time::UnixSeconds,
 };
@@ -15,7 +16,11 @@ use distpos_proto::{
 use super::{SendOrder, malformed};
 use crate::chain::ledger::{
     address,
-    state::{Peer, exactly, read_amount, read_asset, read_chain, read_code},
+    block::NOTE_BYTES_MAX,
+    state::{
+        exactly, read_amount, read_asset, read_chain, read_code, read_limits, read_terms,
+        terms_bytes, write_limits,
+    },
 };
 
 /// Most messages that one transaction delivers, voids or ends.
@@ -27,18 +32,52 @@ pub(in crate::chain::ledger) enum Action {
     Open,
     Transfer { to: PublicKey, amount: Amount },
     Send(SendOrder),
-    Register(ChainId, Peer),
+    /// Pays from the signer's balance into a peer's reserve.
+    Deposit {
+        chain: ChainId,
+        asset: Asset,
+        amount: Amount,
+    },
+    Register(ChainId, GenesisTag),
     Deliver(Vec<Message>),
     Void(Vec<(Message, Reply)>),
     End(Vec<(MessageId, EndingKind)>),
+    Account(AccountOrder),
+    Settle(SettleOrder),
+}
+
+/// An account as it is to be from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::chain::ledger) struct AccountOrder {
+    pub(in crate::chain::ledger) chain: ChainId,
+    pub(in crate::chain::ledger) asset: Asset,
+    /// None closes it.
+    pub(in crate::chain::ledger) terms: Option<TermsHash>,
+    pub(in crate::chain::ledger) limits: Limits,
+}
+
+/// A settlement that happened elsewhere, or a deposit given back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::chain::ledger) struct SettleOrder {
+    pub(in crate::chain::ledger) chain: ChainId,
+    pub(in crate::chain::ledger) asset: Asset,
+    pub(in crate::chain::ledger) change: Change,
+    /// Who is paid what is taken.
+    pub(in crate::chain::ledger) to: Option<PublicKey>,
+    pub(in crate::chain::ledger) note: String,
 }
 
 impl Action {
     /// Whether only an authority may do this.
     pub(in crate::chain::ledger) fn is_authoritys(&self) -> bool {
         match self {
-            Self::Open | Self::Transfer { .. } | Self::Send(_) => false,
-            Self::Register(..) | Self::Deliver(_) | Self::Void(_) | Self::End(_) => true,
+            Self::Open | Self::Transfer { .. } | Self::Send(_) | Self::Deposit { .. } => false,
+            Self::Register(..)
+            | Self::Deliver(_)
+            | Self::Void(_)
+            | Self::End(_)
+            | Self::Account(_)
+            | Self::Settle(_) => true,
         }
     }
 
@@ -52,9 +91,12 @@ impl Action {
                 out.bytes(&amount.to_minimal_bytes());
             }
             Self::Send(order) => write_order(order, out),
-            Self::Register(chain, peer) => {
-                out.array(5).uint(16).text(&chain.to_string()).bytes(&peer.tag.0);
-                out.text(peer.asset.as_str()).bytes(&peer.value_max.to_minimal_bytes());
+            Self::Deposit { chain, asset, amount } => {
+                out.array(4).uint(3).text(&chain.to_string()).text(asset.as_str());
+                out.bytes(&amount.to_minimal_bytes());
+            }
+            Self::Register(chain, tag) => {
+                out.array(3).uint(16).text(&chain.to_string()).bytes(&tag.0);
             }
             Self::Deliver(messages) => {
                 out.array(2).uint(17).array(messages.len());
@@ -78,6 +120,12 @@ impl Action {
                     });
                 }
             }
+            Self::Account(AccountOrder { chain, asset, terms, limits }) => {
+                out.array(7).uint(20).text(&chain.to_string()).text(asset.as_str());
+                out.bytes(terms_bytes(terms.as_ref()));
+                write_limits(limits, out);
+            }
+            Self::Settle(order) => write_settle(order, out),
         }
     }
 
@@ -94,10 +142,13 @@ impl Action {
                 Ok(Self::Transfer { to: address::public_key(&to)?, amount })
             }
             (2, 7) => read_order(input).map(Self::Send),
-            (16, 5) => read_peer(input).map_err(malformed),
+            (3, 4) => read_deposit(input).map_err(malformed),
+            (16, 3) => read_register(input).map_err(malformed),
             (17, 2) => read_items(input, read_message).map(Self::Deliver),
             (18, 2) => read_items(input, read_void).map(Self::Void),
             (19, 2) => read_items(input, |input| read_end(input).map_err(malformed)).map(Self::End),
+            (20, 7) => read_account(input).map_err(malformed).map(Self::Account),
+            (21, 7) => read_settle(input).map(Self::Settle),
             _ => Err(malformed(CborError { field, expected: "an action of this version" })),
         }
     }
@@ -136,12 +187,49 @@ fn read_order(input: &mut Reader<'_>) -> Result<SendOrder, Reply> {
     Ok(SendOrder { to, amount, data: data.to_vec(), gas, on_fail, expires })
 }
 
-fn read_peer(input: &mut Reader<'_>) -> Result<Action, CborError> {
+fn read_deposit(input: &mut Reader<'_>) -> Result<Action, CborError> {
+    let (chain, asset) = (read_chain(input, "deposit chain")?, read_asset(input, "deposit asset")?);
+    Ok(Action::Deposit { chain, asset, amount: read_amount(input, "deposit amount")? })
+}
+
+fn read_register(input: &mut Reader<'_>) -> Result<Action, CborError> {
     let chain = read_chain(input, "register chain")?;
-    let tag = GenesisTag(input.fixed("register tag")?);
-    let asset = read_asset(input, "register asset")?;
-    let value_max = read_amount(input, "register value_max")?;
-    Ok(Action::Register(chain, Peer { tag, asset, value_max }))
+    Ok(Action::Register(chain, GenesisTag(input.fixed("register tag")?)))
+}
+
+fn read_account(input: &mut Reader<'_>) -> Result<AccountOrder, CborError> {
+    let (chain, asset) = (read_chain(input, "account chain")?, read_asset(input, "account asset")?);
+    let terms = read_terms(input, "account terms")?;
+    Ok(AccountOrder { chain, asset, terms, limits: read_limits(input, "account limits")? })
+}
+
+fn write_settle(order: &SettleOrder, out: &mut Writer) {
+    let SettleOrder { chain, asset, change, to, note } = order;
+    let (kind, amount) = match change {
+        Change::Added(amount) => (0, amount),
+        Change::Taken(amount) => (1, amount),
+    };
+    out.array(7).uint(21).text(&chain.to_string()).text(asset.as_str()).uint(kind);
+    out.bytes(&amount.to_minimal_bytes());
+    out.text(to.as_ref().map(address::local).as_ref().map_or("", Local::as_str)).text(note);
+}
+
+fn read_settle(input: &mut Reader<'_>) -> Result<SettleOrder, Reply> {
+    let chain = read_chain(input, "settle chain").map_err(malformed)?;
+    let asset = read_asset(input, "settle asset").map_err(malformed)?;
+    let kind = input.uint("settle change").map_err(malformed)?;
+    let amount = read_amount(input, "settle amount").map_err(malformed)?;
+    let change = match kind {
+        0 => Change::Added(amount),
+        1 => Change::Taken(amount),
+        _ => return Err(malformed(CborError { field: "settle change", expected: "0 or 1" })),
+    };
+    let to = match input.text("settle to", Local::TEXT_MAX).map_err(malformed)? {
+        "" => None,
+        text => Some(address::public_key(&text.parse().map_err(bad_address)?)?),
+    };
+    let note = input.text("settle note", NOTE_BYTES_MAX).map_err(malformed)?.to_owned();
+    Ok(SettleOrder { chain, asset, change, to, note })
 }
 
 fn read_items<T>(
