@@ -284,7 +284,10 @@ impl fmt::Display for Event {
                 if let Some(window) = window {
                     write!(f, " window_max={} window={}s", window.max, window.seconds)?;
                 }
-                terms.map_or_else(|| write!(f, " closed"), |terms| write!(f, " terms={terms}"))
+                match terms {
+                    Some(terms) => write!(f, " terms={terms}"),
+                    None => write!(f, " closed"),
+                }
             }
             Self::ReserveChanged { chain, asset, change, by, note } => {
                 let (sign, amount) = match change {

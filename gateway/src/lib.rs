@@ -1,6 +1,6 @@
 //! The DistPOS relay daemon and its commands.
 
-pub(crate) mod account;
+pub mod account;
 mod amount;
 pub mod chain;
 pub mod cli;

@@ -13,7 +13,6 @@ use super::{Admin, Config, Hooks, Node};
 pub(super) fn refusal(config: &Config) -> Option<(&'static str, String)> {
     submission_is_guarded(config)
         .or_else(|| own_chain_is_no_peer(config))
-        .or_else(|| ledger_counts_in_one_asset(config))
         .or_else(|| threshold_fits(config))
         .or_else(|| keys_are_not_taken_unsigned(config))
         .or_else(|| level_is_a_filter(config))
@@ -40,14 +39,6 @@ fn own_chain_is_no_peer(config: &Config) -> Option<(&'static str, String)> {
         return Some(("peer", what));
     }
     config.routes.contains_key(&own).then_some(("route", what))
-}
-
-/// The embedded ledger has one pot, in one unit.
-fn ledger_counts_in_one_asset(config: &Config) -> Option<(&'static str, String)> {
-    let Node::Ledger(_) = config.chain.node else { return None };
-    let (chain, peer) = config.peers.iter().find(|(_, peer)| peer.assets.len() > 1)?;
-    let found = peer.assets.len();
-    Some(("peer", format!("{chain} has {found} assets, expected one: a ledger counts in one")))
 }
 
 fn threshold_fits(config: &Config) -> Option<(&'static str, String)> {
@@ -151,13 +142,6 @@ pub fn warnings(config: &Config) -> Vec<String> {
              loopback and private addresses"
                 .into(),
         );
-    }
-    for (chain, peer) in &config.peers {
-        if peer.assets.values().all(|value_max| value_max.is_zero()) {
-            found.push(format!(
-                "peer.{chain}.value_max is 0: every message with value from {chain} is refused (5.2.2)"
-            ));
-        }
     }
     if let Some(grace) = config.policy.refund_without_receipt {
         let days = Message::EXPIRES_AFTER_MAX / (24 * 60 * 60);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use distpos_proto::{
     account::{Bucket, Step, Window},
-    chain::{ChainId, Family, GenesisTag},
+    chain::{ChainId, Family},
     light::Trusted,
     message::{Asset, Message},
     policy::{self, AccountSettings, Case, Decision, Failing, GasBudget, Own, TrustLevel},

@@ -3,7 +3,7 @@
 //! The message is built as the outbox would build it, as far as this gateway knows; a gateway of the
 //! destination says what would become of it. Nothing is queued, and nothing remembered.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use distpos_proto::{
@@ -11,7 +11,7 @@ use distpos_proto::{
     amount::Amount,
     chain::{ChainId, GenesisTag},
     code::{Code, Reply},
-    message::{Asset, Fields, Message, OnFail, Value},
+    message::{Asset, Fields, Message, OnFail, TermsHash, Value},
     time::UnixSeconds,
     wire::{Request, Response, Simulated},
 };

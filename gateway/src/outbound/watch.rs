@@ -219,10 +219,14 @@ fn follow_account(
         }
         ChainEvent::ReserveChanged { chain, asset, change, by, note } => {
             let (act, by, why) = (Act::Step((*change).into()), by.clone(), note.clone());
+            told.events.push(Event::ReserveChanged {
+                chain: *chain,
+                asset: asset.clone(),
+                change: *change,
+                by: by.clone(),
+                note: note.clone(),
+            });
             told.enter(tx, *chain, asset, Entry { act, id: None, height, by, why, at })?;
-            let (by, note) = (by.clone(), note.clone());
-            let (chain, asset, change) = (*chain, asset.clone(), *change);
-            told.events.push(Event::ReserveChanged { chain, asset, change, by, note });
         }
         ChainEvent::Delivered { .. }
         | ChainEvent::Voided { .. }
