@@ -113,6 +113,9 @@ impl Service {
             Request::Simulations(message) => {
                 simulate::simulate(gateway, &self.simulations, caller.source, &message).await
             }
+            Request::Statements(_) => {
+                Response::Refused(Reply::new(Code::NOT_NOW, "no accounts here").retry_after(3600))
+            }
         }
     }
 

@@ -33,11 +33,17 @@ pub enum Domain {
     Receipt,
     /// A status: how a message stands, binding nobody.
     Status,
+    /// The terms of an account: their hash, and both sides' signatures.
+    Terms,
+    /// A statement of an account.
+    Statement,
+    /// A request to raise the reserve of an account.
+    ReserveRequest,
 }
 
 impl Domain {
     /// Every domain, for the test that none is a prefix of another.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Message,
         Self::Header,
         Self::HeaderContent,
@@ -46,6 +52,9 @@ impl Domain {
         Self::LedgerTransaction,
         Self::Receipt,
         Self::Status,
+        Self::Terms,
+        Self::Statement,
+        Self::ReserveRequest,
     ];
 
     /// The bytes that go in front.
@@ -60,6 +69,9 @@ impl Domain {
             Self::LedgerTransaction => b"distpos/ledger-transaction/1",
             Self::Receipt => b"distpos/receipt/1",
             Self::Status => b"distpos/status/1",
+            Self::Terms => b"distpos/terms/1",
+            Self::Statement => b"distpos/statement/1",
+            Self::ReserveRequest => b"distpos/reserve-request/1",
         }
     }
 
@@ -211,7 +223,7 @@ pub struct KeySignature {
     pub signature: [u8; 64],
 }
 
-/// Most signatures looked at on one header, receipt or status; a chain has at most as many keys.
+/// Most signatures looked at on one header, receipt, status or statement; a chain has at most as many keys.
 pub const SIGNATURES_MAX: usize = 16;
 
 impl KeySignature {

@@ -12,6 +12,8 @@ use crate::{
     light::Evidence,
     message::{Message, MessageId},
     receipt::{SignedReceipt, Status},
+    statement::{SignedReserveRequest, SignedStatement},
+    terms::SignedTerms,
     time::UnixSeconds,
 };
 
@@ -19,6 +21,7 @@ mod batch;
 mod error;
 mod evidence;
 mod fields;
+mod papers;
 mod request;
 mod response;
 
@@ -65,6 +68,9 @@ pub const EVM_NODES_MAX: usize = 4096;
 /// Longest node, in bytes: the last one of a path holds a whole receipt. The 16.7 million gas that one
 /// transaction may use (EIP-7825) pay for 2 MiB of logs, so a message among them is always provable.
 pub const EVM_NODE_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Most signed terms, statements and requests in one call, together; with 16 signatures each they
+/// take a seventh of the body.
+pub const PAPERS_MAX: usize = 256;
 /// Most versions or families in a greeting; both are small numbers of small numbers.
 pub const HELLO_LIST_MAX: usize = 16;
 
@@ -107,6 +113,8 @@ pub enum Request<B = Batch> {
     Status(Vec<MessageId>),
     /// `POST /distpos/1/simulations`: what would become of this message. It was never sent.
     Simulations(Message),
+    /// `POST /distpos/1/statements`: papers of accounts between the two chains.
+    Statements(Papers),
 }
 
 /// The answer to a call, of the same kind; or a refusal of the whole call.
@@ -126,6 +134,8 @@ pub enum Response {
     Status(Vec<StatusAnswer>),
     /// To [`Request::Simulations`].
     Simulations(Simulated),
+    /// To [`Request::Statements`].
+    Statements(PapersTaken),
     /// The call as a whole was not done.
     Refused(Reply),
 }
@@ -178,6 +188,27 @@ pub struct Simulated {
     /// What the recipient's call would use, in the destination's unit, with a margin; 0 where the
     /// recipient is never called. None where the chain cannot tell, or the call reverts.
     pub gas: Option<u64>,
+}
+
+/// What one side of an account has to say to the other; 1 to [`PAPERS_MAX`] together.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Papers {
+    /// Terms that this side signed.
+    pub terms: Vec<SignedTerms>,
+    /// This side's statements. They ask for the other's statements of the same accounts.
+    pub statements: Vec<SignedStatement>,
+    /// Requests to raise the reserve that the other side keeps here.
+    pub requests: Vec<SignedReserveRequest>,
+}
+
+/// What became of papers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PapersTaken {
+    /// One reply each, first to the terms, then to the statements, then to the requests.
+    pub replies: Vec<Reply>,
+    /// The answering side's own statements of the accounts whose statements came; it may leave them
+    /// out.
+    pub statements: Vec<SignedStatement>,
 }
 
 /// How a message stands: its receipt if it has ended, else a signed status.

@@ -10,6 +10,9 @@ use distpos_proto::{
     header::Header,
     message::{Fields, Message, MessageError, OnFail, TermsHash, Value},
     receipt::Receipt,
+    signed::Document,
+    statement::{ReserveRequest, Statement},
+    terms::Terms,
     time::UnixSeconds,
     wire::{Request, RequestKind, Response},
 };
@@ -130,6 +133,41 @@ fn headers_and_receipts_with_any_head_too_wide_are_refused() {
     }
 }
 
+const TERMS: &str = include_str!("../vectors/terms.json");
+const STATEMENTS: &str = include_str!("../vectors/statement.json");
+const REQUESTS: &str = include_str!("../vectors/reserve-request.json");
+
+fn any_head_too_wide_is_refused<D: Document>(file: &str) {
+    for bytes in seeds(file, "valid", "bytes") {
+        let wide: Vec<_> = heads(&bytes).iter().filter_map(|h| widened(&bytes, *h)).collect();
+        assert!(wide.len() >= 9);
+        let expected = "its one deterministic encoding";
+        for bytes in wide {
+            assert_eq!(D::from_bytes(&bytes), Err(CborError { field: D::NAME, expected }));
+        }
+    }
+}
+
+#[test]
+fn papers_of_accounts_with_any_head_too_wide_are_refused() {
+    any_head_too_wide_is_refused::<Terms>(TERMS);
+    any_head_too_wide_is_refused::<Statement>(STATEMENTS);
+    any_head_too_wide_is_refused::<ReserveRequest>(REQUESTS);
+}
+
+/// Changed bytes are refused, or are the one encoding of what they say now.
+fn has_one_encoding<D: Document>(
+    file: &str,
+    at: prop::sample::Index,
+    changes: &[(u8, prop::sample::Index, u8)],
+) {
+    let papers = seeds(file, "valid", "bytes");
+    let bytes = mutated(&papers[at.index(papers.len())], changes);
+    if let Ok(paper) = D::from_bytes(&bytes) {
+        assert_eq!(paper.bytes(), bytes);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 512,
@@ -186,6 +224,16 @@ proptest! {
         if let Ok(receipt) = Receipt::from_bytes(&bytes) {
             prop_assert_eq!(receipt.bytes(), bytes);
         }
+    }
+
+    #[test]
+    fn changed_papers_of_accounts_are_refused_or_have_one_encoding(
+        at in any::<prop::sample::Index>(),
+        changes in changes(),
+    ) {
+        has_one_encoding::<Terms>(TERMS, at, &changes);
+        has_one_encoding::<Statement>(STATEMENTS, at, &changes);
+        has_one_encoding::<ReserveRequest>(REQUESTS, at, &changes);
     }
 
     #[test]

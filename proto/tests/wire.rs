@@ -4,15 +4,19 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests, in which a panic is a failure")]
 
 use distpos_proto::{
+    amount::Amount,
     cbor::{CborError, Writer},
     chain::{Family, GenesisTag, Height},
     code::{Code, Reply},
     envelope::{Envelope, Origin},
-    message::{Fields, Message, MessageError, MessageId, OnFail},
+    message::{Fields, Message, MessageError, MessageId, OnFail, TermsHash},
+    signed::Document,
+    statement::{ReserveRequest, SignedStatement, Statement},
     time::UnixSeconds,
     wire::{
         BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, BODY_BYTES_MAX, Batch, HEADERS_MAX, IDS_MAX,
-        IncomingBatch, Request, RequestKind, Response, Simulated, WireError, batches, requests,
+        IncomingBatch, PAPERS_MAX, Papers, PapersTaken, Request, RequestKind, Response, Simulated,
+        WireError, batches, requests,
     },
 };
 
@@ -137,6 +141,80 @@ fn a_simulation_holds_one_message_that_is_well_formed_and_no_more() {
     let reply = Reply::new(Code::DELIVERED, "ok");
     let expected = Response::Simulations(Simulated { reply, gas: Some(5) });
     assert_eq!(Response::from_body(RequestKind::Simulations, &grown.finish()), Ok(expected));
+}
+
+/// A statement by these two chains, unsigned.
+fn statement(count: u64) -> SignedStatement {
+    let statement = Statement {
+        maker: "b1c2".parse().unwrap(),
+        peer: "e2e4".parse().unwrap(),
+        asset: "e2e4/coin".parse().unwrap(),
+        terms: None,
+        height: Height(5),
+        count,
+        received: Amount::from(count),
+        reserve: Amount::ZERO,
+        time: UnixSeconds(9),
+    };
+    statement.sign([])
+}
+
+#[test]
+fn papers_are_few_and_at_least_one_and_what_later_versions_add_is_passed_over() {
+    let path = "/distpos/1/statements";
+    let sent = |statements: Vec<SignedStatement>| {
+        let papers = Papers { statements, ..Papers::default() };
+        Request::from_parts(path, &Request::Statements(papers).body())
+    };
+    let most = u64::try_from(PAPERS_MAX).unwrap();
+    let all: Vec<_> = (0..most).map(statement).collect();
+    let papers = Papers { statements: all.clone(), ..Papers::default() };
+    assert_eq!(sent(all), Ok(Request::Statements(papers)));
+    let too_many = WireError::TooBig { what: "statement", found: 257, max: 256 };
+    assert_eq!(sent((0..=most).map(statement).collect()), Err(too_many));
+    assert_eq!(sent(vec![]), Err(cbor("papers", "at least one")));
+    // Together, not each kind for itself.
+    let requests = |count: usize| {
+        let request = ReserveRequest {
+            maker: "b1c2".parse().unwrap(),
+            peer: "e2e4".parse().unwrap(),
+            asset: "e2e4/coin".parse().unwrap(),
+            terms: TermsHash([1; 32]),
+            wanted: Amount::from(1_u64),
+            by: UnixSeconds(9),
+            time: UnixSeconds(8),
+            reason: String::new(),
+        };
+        vec![request.sign([]); count]
+    };
+    let both = Papers {
+        statements: (0..most / 2).map(statement).collect(),
+        requests: requests(PAPERS_MAX / 2 + 1),
+        ..Papers::default()
+    };
+    let found = Request::from_parts(path, &Request::Statements(both).body());
+    let what = "papers of the request";
+    assert_eq!(found, Err(WireError::TooBig { what, found: 257, max: 256 }));
+    // A fourth kind, which this version does not know.
+    let mut grown = Writer::default();
+    grown.map(2).uint(1).array(1);
+    statement(1).write(&mut grown);
+    grown.uint(3).array(1).text("new");
+    let papers = Papers { statements: vec![statement(1)], ..Papers::default() };
+    assert_eq!(Request::from_parts(path, &grown.finish()), Ok(Request::Statements(papers.clone())));
+    // One reply for each paper, whatever statements come along.
+    let taken = |count, statements| {
+        let replies = vec![Reply::new(Code::DELIVERED, ""); count];
+        Response::Statements(PapersTaken { replies, statements })
+    };
+    let request = Request::Statements(papers);
+    assert!(taken(1, vec![]).answers(&request) && taken(1, vec![statement(1)]).answers(&request));
+    assert!(!taken(0, vec![]).answers(&request) && !taken(2, vec![]).answers(&request));
+    assert!(!taken(1, vec![]).answers(&Request::Hello));
+    let mut grown = Writer::default();
+    grown.map(2).uint(0).array(0).uint(2).text("new");
+    let found = Response::from_body(RequestKind::Statements, &grown.finish());
+    assert_eq!(found, Ok(taken(0, vec![])));
 }
 
 #[test]

@@ -16,6 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
         Request::Receipts(receipts) => Request::Receipts(receipts),
         Request::Status(ids) => Request::Status(ids),
         Request::Simulations(message) => Request::Simulations(message),
+        Request::Statements(papers) => Request::Statements(papers),
         Request::Messages(batches) => {
             let well_formed = batches.into_iter().map(|batch| {
                 let envelopes: Result<Vec<_>, _> = batch.claims.into_iter().collect();

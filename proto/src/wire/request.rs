@@ -5,6 +5,7 @@ use super::{
     WireError, batch,
     error::within,
     fields::{Keys, family, family_number, id, list_of_some, required},
+    papers,
 };
 use crate::{
     cbor::{CborError, Reader, Writer},
@@ -30,11 +31,13 @@ pub enum RequestKind {
     Status,
     /// [`Request::Simulations`].
     Simulations,
+    /// [`Request::Statements`].
+    Statements,
 }
 
 impl RequestKind {
     /// Every call.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Hello,
         Self::Messages,
         Self::Proofs,
@@ -42,6 +45,7 @@ impl RequestKind {
         Self::Receipts,
         Self::Status,
         Self::Simulations,
+        Self::Statements,
     ];
 
     /// The path of the HTTP request.
@@ -55,6 +59,7 @@ impl RequestKind {
             Self::Receipts => "/distpos/1/receipts",
             Self::Status => "/distpos/1/status",
             Self::Simulations => "/distpos/1/simulations",
+            Self::Statements => "/distpos/1/statements",
         }
     }
 
@@ -92,6 +97,7 @@ impl<B> Request<B> {
             Self::Receipts(_) => RequestKind::Receipts,
             Self::Status(_) => RequestKind::Status,
             Self::Simulations(_) => RequestKind::Simulations,
+            Self::Statements(_) => RequestKind::Statements,
         }
     }
 
@@ -142,6 +148,7 @@ impl Request {
             Self::Simulations(message) => {
                 out.map(1).uint(0).bytes(message.bytes());
             }
+            Self::Statements(sent) => papers::write(sent, &mut out),
         }
         out.finish()
     }
@@ -175,6 +182,7 @@ impl Request<IncomingBatch> {
                     Ok(Message::from_bytes(bytes)?)
                 })?)
             }
+            RequestKind::Statements => Self::Statements(papers::read(&mut input)?),
         };
         input.end("request")?;
         Ok(request)

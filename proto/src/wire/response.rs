@@ -9,6 +9,7 @@ use super::{
         Keys, chain, family, family_number, id, list, read_head, read_reply, required, tuple,
         write_head, write_reply,
     },
+    papers,
     request::only,
 };
 use crate::{
@@ -50,6 +51,7 @@ impl Response {
                 }
             }
             Self::Simulations(simulated) => write_simulated(simulated, &mut out),
+            Self::Statements(taken) => papers::write_taken(taken, &mut out),
             Self::Refused(reply) => {
                 out.map(1).uint(REFUSED_KEY);
                 write_reply(reply, &mut out);
@@ -83,6 +85,7 @@ impl Response {
                 list(input, "status answers", IDS_MAX, read_status)
             })?),
             RequestKind::Simulations => Self::Simulations(read_simulated(&mut input)?),
+            RequestKind::Statements => Self::Statements(papers::read_taken(&mut input)?),
         };
         input.end("response")?;
         Ok(response)
@@ -105,6 +108,9 @@ impl Response {
                 replies.len() == receipts.len()
             }
             (Self::Status(answers), Request::Status(ids)) => answers.len() == ids.len(),
+            (Self::Statements(taken), Request::Statements(papers)) => {
+                taken.replies.len() == papers.count()
+            }
             _ => false,
         }
     }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests, in which a panic is a failure")]
 
 mod message;
+mod papers;
 mod raw;
 mod signed;
 mod wire;
@@ -13,12 +14,23 @@ mod wire;
 use serde_json::Value;
 
 /// Every file with what this code makes of it.
-fn files() -> [(&'static str, &'static str, Value); 5] {
+fn files() -> [(&'static str, &'static str, Value); 8] {
     [
         ("message.json", include_str!("../../vectors/message.json"), message::build()),
         ("header.json", include_str!("../../vectors/header.json"), signed::build_headers()),
         ("receipt.json", include_str!("../../vectors/receipt.json"), signed::build_receipts()),
         ("key-set.json", include_str!("../../vectors/key-set.json"), signed::build_key_sets()),
+        ("terms.json", include_str!("../../vectors/terms.json"), papers::build_terms()),
+        (
+            "statement.json",
+            include_str!("../../vectors/statement.json"),
+            papers::build_statements(),
+        ),
+        (
+            "reserve-request.json",
+            include_str!("../../vectors/reserve-request.json"),
+            papers::build_reserve_requests(),
+        ),
         ("wire.json", include_str!("../../vectors/wire.json"), wire::build()),
     ]
 }

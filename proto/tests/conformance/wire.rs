@@ -13,16 +13,18 @@ use distpos_proto::{
     message::{Fields, Message, MessageId},
     proof::merkle::TreeProof,
     receipt::{SignedReceipt, Standing, Status},
+    signed::Document,
     time::UnixSeconds,
     wire::{
-        BODY_BYTES_MAX, Batch, Head, Hello, Proofs, REQUEST_MESSAGES_MAX, Request, RequestKind,
-        Response, Simulated, StatusAnswer,
+        BODY_BYTES_MAX, Batch, Head, Hello, Papers, PapersTaken, Proofs, REQUEST_MESSAGES_MAX,
+        Request, RequestKind, Response, Simulated, StatusAnswer,
     },
 };
 use serde_json::{Value as Json, json};
 
 use crate::{
     message::plain,
+    papers::{request, statement, terms},
     raw::{diagnostic, hex, unhex},
     signed::{header, key, receipts},
 };
@@ -53,6 +55,15 @@ pub(crate) fn requests() -> Vec<Request> {
         Request::Receipts(vec![signed_receipt()]),
         Request::Status(vec![message(7).id()]),
         Request::Simulations(message(7)),
+        Request::Statements(Papers {
+            terms: vec![terms().sign([&key(1), &key(2)])],
+            statements: vec![statement().sign([&key(2)])],
+            requests: vec![request().sign([&key(2)])],
+        }),
+        Request::Statements(Papers {
+            statements: vec![statement().sign([&key(2)])],
+            ..Papers::default()
+        }),
     ]
 }
 
@@ -143,11 +154,24 @@ pub(crate) fn responses() -> Vec<(RequestKind, Response)> {
                 gas: None,
             }),
         ),
+        (RequestKind::Statements, taken(false)),
+        (RequestKind::Statements, taken(true)),
         (
             RequestKind::Messages,
             Response::Refused(Reply::new(Code::SPOOL_FULL, "spool is full").retry_after(60)),
         ),
     ]
+}
+
+/// The answer to papers, with or without the answering side's statement.
+fn taken(with_statement: bool) -> Response {
+    let later = Reply::new(Code::NOT_NOW, "not signed here yet").retry_after(3600);
+    let matches = Reply::new(Code::DELIVERED, "statement matches");
+    Response::Statements(if with_statement {
+        PapersTaken { replies: vec![matches], statements: vec![statement().sign([&key(2)])] }
+    } else {
+        PapersTaken { replies: vec![later, matches], statements: vec![] }
+    })
 }
 
 pub(crate) fn build() -> Json {
@@ -198,6 +222,7 @@ fn the_files_requests_and_responses_read_back() {
             Request::Receipts(receipts) => Request::Receipts(receipts),
             Request::Status(ids) => Request::Status(ids),
             Request::Simulations(message) => Request::Simulations(message),
+            Request::Statements(papers) => Request::Statements(papers),
         };
         assert_eq!(found, expected);
     }

@@ -78,7 +78,8 @@ async fn answer(
         RequestKind::Hello
         | RequestKind::Messages
         | RequestKind::Receipts
-        | RequestKind::Simulations => None,
+        | RequestKind::Simulations
+        | RequestKind::Statements => None,
     };
     Ok((service.answer(&caller, kind.path(), body.bytes).await, slots))
 }
