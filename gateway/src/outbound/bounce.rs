@@ -55,8 +55,12 @@ pub async fn bounce(
 ) -> Result<Vec<MessageId>, SpoolError> {
     let all: Vec<MessageId> =
         batches.iter().flat_map(|batch| batch.items.iter().map(|item| item.id)).collect();
-    let never_sent = gateway.spool.read(|tx| tx.seen(peer))?.is_none();
-    if gateway.correspondents.is_named(peer) || !never_sent {
+    // An open account was agreed with somebody there.
+    let known = gateway.spool.read(|tx| {
+        let open = |(_, row): &(_, distpos_spool::AccountRow)| row.account.terms.is_some();
+        Ok::<_, SpoolError>(tx.seen(peer)?.is_some() || tx.accounts_with(peer)?.iter().any(open))
+    })?;
+    if gateway.correspondents.is_named(peer) || known {
         return Ok(all);
     }
     let (ids, rest) = if is_alone(gateway).await {
@@ -92,10 +96,12 @@ async fn is_alone(gateway: &Gateway) -> bool {
 }
 
 /// Messages that every destination voids, so that no sibling can have got them delivered: value
-/// without the destination's genesis tag.
+/// without the destination's genesis tag, or without an account's terms.
 fn undeliverable(gateway: &Gateway, batches: &[Batch]) -> Result<Vec<MessageId>, SpoolError> {
     let cannot_be = |message: &Message| {
-        message.fields().value.is_some() && message.fields().destination_tag.is_unset()
+        let fields = message.fields();
+        let value = fields.value.as_ref();
+        value.is_some_and(|value| fields.destination_tag.is_unset() || value.terms.is_none())
     };
     gateway.spool.read(|tx| {
         let mut ids = Vec::new();

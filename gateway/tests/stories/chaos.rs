@@ -13,7 +13,7 @@ use crate::support::{
     audit::Tally,
     network::Fate,
     site::Site,
-    world::{ASSET, Plan, World, cid},
+    world::{Plan, World, cid},
 };
 
 const CHAINS: [&str; 3] = ["e2e4", "b1c2", "c3"];
@@ -30,17 +30,13 @@ struct Chaos {
 impl Chaos {
     async fn new(seed: u64) -> Self {
         let world = World::new(Plan { keys: 2, ..seed.into() }, &CHAINS);
-        world.befriend(1_000).await;
+        world.befriend(LIMIT).await;
         world.slow_nodes(seed % 4);
         let family = if seed.is_multiple_of(2) { Family::Ledger } else { Family::Attested };
         let mut sites = Vec::new();
         for chain in CHAINS {
             for n in [1, 2] {
-                let site = world.start(chain, n, family);
-                for other in CHAINS.into_iter().filter(|other| *other != chain) {
-                    site.set_value_max(cid(other), ASSET, LIMIT);
-                }
-                sites.push(site);
+                sites.push(world.start(chain, n, family));
             }
         }
         Self { world, sites, random: ChaCha8Rng::seed_from_u64(seed), family, unknown: 0 }

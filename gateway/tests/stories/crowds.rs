@@ -18,7 +18,6 @@ async fn world(seed: u64, chains: &[&str], family: Family) -> (World, Vec<Site>)
     let world = World::new(plan, chains);
     world.befriend(1_000_000).await;
     let sites: Vec<Site> = chains.iter().map(|chain| world.start(chain, 1, family)).collect();
-    sites.iter().for_each(|site| world.allow(site, 1_000_000));
     (world, sites)
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::support::{
     audit::Tally,
     site::Site,
-    world::{ASSET, FUNDS, World, amount, cid},
+    world::{ASSET, FUNDS, World, amount, cid, credit},
 };
 
 const SOON: Duration = Duration::from_secs(60);
@@ -41,12 +41,15 @@ async fn forecast(world: &World, site: &Site, to: Address, value: u64) -> Foreca
 #[tokio::test(start_paused = true)]
 async fn what_the_dry_run_says_is_what_happens() {
     let (world, a, b) = World::pair(1, 5_000).await;
-    b.set_value_max(cid("e2e4"), ASSET, 100);
+    world.open(cid("b1c2"), cid("e2e4"), credit(100)).await;
+    let opened =
+        || world.happened("b1c2/1 account-set") == 2 && world.happened("e2e4/1 account-set") == 1;
+    world.until("opened", SOON, opened).await;
     let user = world.user("b1c2");
     let good = forecast(&world, &a, user.clone(), 60).await;
     assert_eq!((good.reply.code, good.gas), (Code::DELIVERED, Some(0)));
     assert_eq!(good.gateway.as_deref(), Some("gw1.b1c2.test:7333"));
-    assert_eq!(forecast(&world, &a, user.clone(), 101).await.reply.code, Code::VALUE_MAX);
+    assert_eq!(forecast(&world, &a, user.clone(), 101).await.reply.code, Code::SUSPENDED);
     let stranger = forecast(&world, &a, world.stranger("b1c2"), 1).await;
     assert_eq!(stranger.reply.code, Code::UNKNOWN_RECIPIENT);
     let nonsense = forecast(&world, &a, world.nonsense("b1c2"), 0).await;
@@ -70,7 +73,7 @@ async fn what_the_dry_run_says_is_what_happens() {
     let id = world.send("e2e4", user.clone(), 60, 0).await;
     world.until_empty(SOON, &[&a, &b]).await;
     assert_eq!(world.happened(&format!("closed id={id}")), 1);
-    assert_eq!(forecast(&world, &a, user, 60).await.reply.code, Code::VALUE_MAX, "forty are left");
+    assert_eq!(forecast(&world, &a, user, 60).await.reply.code, Code::SUSPENDED, "forty are left");
     let tally = world.audit(&[&a, &b]).await;
     assert_eq!(tally, Tally { delivered: 1, ..Tally::default() });
 }

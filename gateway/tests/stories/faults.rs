@@ -62,7 +62,6 @@ async fn dns_that_goes_away_later_is_not_missed_for_a_day() {
 async fn the_second_gateway_that_is_listed_takes_over() {
     let (world, a, first) = World::pair(5, 5_000).await;
     let second = world.start("b1c2", 2, Family::Ledger);
-    world.allow(&second, 5_000);
     send_four(&world).await;
     world.until_empty(SOON, &[&a, &first, &second]).await;
     let spool = first.kill();
@@ -91,7 +90,6 @@ async fn what_the_first_gateway_took_with_it_is_sent_to_the_second() {
     let spool = first.kill();
     world.network.heal();
     let second = world.start("b1c2", 2, Family::Ledger);
-    world.allow(&second, 5_000);
     world.until_empty(HOURS, &[&a, &second]).await;
     let first = world.start_with("b1c2", 1, Family::Ledger, spool);
     world.until_empty(HOURS, &[&a, &first, &second]).await;

@@ -21,7 +21,6 @@ async fn killed(seed: u64, sides: &[&'static str], family: Family) -> Vec<String
     world.slow_nodes(3);
     let mut sites: Vec<Site> =
         ["e2e4", "b1c2"].iter().map(|chain| world.start(chain, 1, family)).collect();
-    sites.iter().for_each(|site| world.allow(site, 5_000));
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let (mut good, mut bad) = (0, 0);
     for k in 0..40 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use distpos_proto::{address::Address, chain::Family, policy::Limits, record::GatewayRecord};
+use distpos_proto::{address::Address, chain::Family, light::Trusted, record::GatewayRecord};
 use distpos_resolver::{Fault, LookupFailure};
 use distpos_spool::{Direction, State};
 
@@ -35,14 +35,16 @@ async fn a_message_to_an_unknown_chain_or_a_null_record_is_refunded_without_a_re
 #[tokio::test(start_paused = true)]
 async fn a_chain_that_the_operator_named_needs_a_receipt() {
     let (world, a, _b) = World::pair(2, 5_000).await;
-    a.book.limits.lock().unwrap().insert(cid("f00d"), Limits::default());
+    let anchor = world.anchor(cid("b1c2"), Family::Ledger);
+    let named = Trusted { chain: cid("f00d"), ..anchor };
+    a.book.trusted.lock().unwrap().insert(cid("f00d"), named);
     let id = world.send("e2e4", somebody(&world, "f00d"), 40, 0).await;
     world.pass(DAYS).await;
     assert_eq!(a.state(Direction::Outbound, &id), Some(State::Queued), "expired long ago");
     assert_eq!(world.balance("e2e4"), amount(FUNDS - 40));
     assert_eq!(world.happened("refunded"), 0);
     // The operator thinks again: what is left of the chain is nothing.
-    a.book.limits.lock().unwrap().remove(&cid("f00d"));
+    a.book.trusted.lock().unwrap().remove(&cid("f00d"));
     world.until("refunded", Duration::from_hours(2), || world.happened("refunded") == 1).await;
     assert_eq!(world.balance("e2e4"), amount(FUNDS));
 }
@@ -53,7 +55,6 @@ async fn a_chain_to_which_something_was_sent_needs_a_receipt() {
     world.befriend(5_000).await;
     let a = world.start("e2e4", 1, Family::Ledger);
     let b = world.start("b1c2", 1, Family::Ledger);
-    world.allow(&b, 5_000);
     // Nothing on a's side names b1c2 but DNS.
     let anchor = a.book.trusted.lock().unwrap().remove(&cid("b1c2")).unwrap();
     let spool = b.kill();

@@ -16,7 +16,6 @@ async fn story(seed: u64) -> Vec<String> {
     let mut sites: Vec<_> =
         ["e2e4", "b1c2", "c3"].iter().map(|c| world.start(c, 1, Family::Ledger)).collect();
     sites.push(world.start("b1c2", 2, Family::Ledger));
-    sites.iter().for_each(|site| world.allow(site, 5_000));
     let random = Mutex::new(ChaCha8Rng::seed_from_u64(seed));
     world.network.fates(move |_| match random.lock().unwrap().next_u64() % 10 {
         0 => Fate::RequestLost,

@@ -16,8 +16,6 @@ async fn story(seed: u64, family: Family) -> Vec<String> {
     let world = World::new(seed, &["e2e4", "b1c2"]);
     world.befriend(5_000).await;
     let (a, b) = (world.start("e2e4", 1, family), world.start("b1c2", 1, family));
-    world.allow(&a, 5_000);
-    world.allow(&b, 5_000);
     let good = world.send("e2e4", world.user("b1c2"), 250, 0).await;
     let bad = world.send("e2e4", world.stranger("b1c2"), 40, 0).await;
     world

@@ -164,7 +164,6 @@ async fn a_message_in_another_encoding_is_refused_and_its_neighbours_are_not() {
 async fn a_batch_that_is_replayed_is_delivered_once_and_has_its_receipts_again() {
     let (world, a, b) = World::pair(4, 5_000).await;
     let second = world.start("b1c2", 2, Family::Ledger);
-    world.allow(&second, 5_000);
     let good = world.send("e2e4", world.user("b1c2"), 250, 0).await;
     let bad = world.send("e2e4", world.stranger("b1c2"), 40, 0).await;
     let sent = world.record(cid("e2e4")).await.sent;

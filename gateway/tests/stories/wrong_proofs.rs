@@ -45,7 +45,6 @@ async fn claimed(family: Family) -> (World, [Site; 3], Vec<MessageId>) {
         _ => Fate::Arrives,
     });
     let sites = ["e2e4", "b1c2", "c3"].map(|chain| world.start(chain, 1, family));
-    sites.iter().for_each(|site| world.allow(site, 5_000));
     let order =
         |to: &str, value| Order { to: world.user(to), value, data: b"data".to_vec(), expires: 0 };
     // The first order makes a block of its own, the others share one.

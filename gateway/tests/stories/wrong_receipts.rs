@@ -57,7 +57,6 @@ async fn accepted(seed: u64) -> (World, [Site; 3], MessageId) {
         _ => Fate::Arrives,
     });
     let sites = ["e2e4", "b1c2", "c3"].map(|chain| world.start(chain, 1, Family::Ledger));
-    sites.iter().for_each(|site| world.allow(site, 5_000));
     let id = world.send("e2e4", world.user("b1c2"), 250, 0).await;
     let a = &sites[0];
     world.until("taken", SOON, || a.state(Direction::Outbound, &id) == Some(State::Accepted)).await;
@@ -160,7 +159,6 @@ async fn a_frozen_chains_receipts_end_nothing_until_it_is_thawed() {
 async fn an_outcome_that_contradicts_a_siblings_receipt_freezes_too() {
     let (world, a, b) = World::pair(13, 5_000).await;
     let second = world.start("e2e4", 2, Family::Ledger);
-    world.allow(&second, 5_000);
     let id = world.send("e2e4", world.user("b1c2"), 250, 0).await;
     world.until_empty(SOON, &[&a, &b, &second]).await;
     let key = world.chains[&cid("b1c2")].secrets();
@@ -178,7 +176,6 @@ async fn an_outcome_that_contradicts_a_siblings_receipt_freezes_too() {
 #[tokio::test(start_paused = true)]
 async fn a_delivered_receipt_after_a_refund_without_one_changes_nothing() {
     let world = World::new(3, &["e2e4", "b1c2"]);
-    world.befriend(5_000).await;
     let a = world.start("e2e4", 1, Family::Ledger);
     // Nobody has heard of b1c2 yet.
     let anchor = a.book.trusted.lock().unwrap().remove(&cid("b1c2")).unwrap();

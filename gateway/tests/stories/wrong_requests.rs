@@ -83,7 +83,6 @@ async fn a_chain_does_not_speak_for_another_nor_to_another() {
     let world = World::new(3, &["e2e4", "b1c2", "c3"]);
     world.befriend(5_000).await;
     let [a, b, c] = ["e2e4", "b1c2", "c3"].map(|chain| world.start(chain, 1, Family::Ledger));
-    [&a, &b, &c].into_iter().for_each(|site| world.allow(site, 5_000));
     let ids = [
         world.send("e2e4", world.user("b1c2"), 5, 0).await,
         world.send("c3", world.user("e2e4"), 6, 0).await,

@@ -4,7 +4,13 @@
 use std::collections::BTreeMap;
 
 use distpos_gateway::chain::{ChainEvent, Cursor, LocalChain};
-use distpos_proto::{chain::ChainId, message::Message, message::MessageId};
+use distpos_proto::{
+    account::{Figures, Step},
+    amount::Amount,
+    chain::ChainId,
+    message::{Message, MessageId},
+};
+use distpos_spool::{Act, Entry};
 
 use super::{
     site::Site,
@@ -45,6 +51,9 @@ impl World {
                         ChainEvent::Voided { id, .. } => (id, "voided"),
                         ChainEvent::Closed { id, .. } => (id, "closed"),
                         ChainEvent::Refunded { id } => (id, "refunded"),
+                        ChainEvent::AccountSet { .. } | ChainEvent::ReserveChanged { .. } => {
+                            continue;
+                        }
                     };
                     record.ends.entry(id).or_default().push(word);
                 }
@@ -81,9 +90,18 @@ impl World {
         for site in sites {
             let chain = site.chain;
             assert_eq!(site.waiting(), 0, "queue of {chain}: {}", site.queue());
-            for (peer, asset, book) in site.gateway.spool.read(|tx| tx.books()).unwrap() {
+            for (peer, asset, row) in site.gateway.spool.read(|tx| tx.accounts()).unwrap() {
                 let who = format!("{chain}/{} with {peer} in {asset}", site.n);
-                assert_eq!(book.pending_in, amount(0), "reserve of {who}");
+                let book = row.account.figures;
+                assert_eq!((book.pending_in, book.pending_out), (amount(0), amount(0)), "{who}");
+                assert_eq!(site.waiting_for_room(peer, asset.as_str()), [], "{who}");
+                // The copy is the chain's own account, and the sum of its journal.
+                let held = self.chains[&chain].ledger.correspondent(peer, &asset).unwrap();
+                let held = held.unwrap_or_default();
+                assert_eq!(book, held.figures, "{who}");
+                assert_eq!((row.account.terms, row.account.limits), (held.terms, held.limits));
+                let journal = site.journal(peer, asset.as_str());
+                assert_eq!(sum_of(&journal), book, "the journal of {who}");
                 let moved = |from: ChainId, to: ChainId, word: &str| {
                     let at = if word == "delivered" { to } else { from };
                     records.get(&from).map_or(amount(0), |record| {
@@ -102,4 +120,37 @@ impl World {
         }
         tally
     }
+}
+
+/// What a journal adds up to, limits or not.
+fn sum_of(journal: &[Entry]) -> Figures {
+    let mut figures = Figures::default();
+    for entry in journal {
+        let Act::Step(step) = entry.act else { continue };
+        let Some(sum) = step.amount() else { continue };
+        let add = |figure: &mut Amount| *figure = figure.checked_add(sum).unwrap();
+        let take = |figure: &mut Amount| *figure = figure.checked_sub(sum).unwrap();
+        match step {
+            Step::Set { .. } => {}
+            Step::Deposit(_) => add(&mut figures.reserve),
+            Step::Withdraw(_) => take(&mut figures.reserve),
+            Step::Reserve(_) => add(&mut figures.pending_in),
+            Step::Release(_) => take(&mut figures.pending_in),
+            Step::Lock(_) => add(&mut figures.pending_out),
+            Step::Refund(_) => take(&mut figures.pending_out),
+            Step::Commit { reserved, .. } => {
+                add(&mut figures.received);
+                if reserved {
+                    take(&mut figures.pending_in);
+                }
+            }
+            Step::Close { locked, .. } => {
+                add(&mut figures.sent);
+                if locked {
+                    take(&mut figures.pending_out);
+                }
+            }
+        }
+    }
+    figures
 }

@@ -7,19 +7,20 @@ use std::{
 };
 
 use distpos_gateway::{
+    config::{AccountPolicy, GasBudget, Policy},
     gateway::{Correspondents, Gateway},
     stop::Stopper,
 };
 use distpos_proto::{
-    amount::Amount,
-    chain::ChainId,
+    account::Figures,
+    chain::{ChainId, Family},
     key::SpkiPin,
     light::Trusted,
-    message::MessageId,
-    policy::{Book as Figures, Limits},
+    message::{Asset, MessageId},
+    policy::TrustLevel,
     wire::{Request, RequestKind, Response},
 };
-use distpos_spool::{Batch, Direction, Spool, SpoolError, State};
+use distpos_spool::{AccountRow, Batch, Direction, Entry, Spool, SpoolError, State};
 use tokio::task::JoinHandle;
 
 use super::network::{Call, Network};
@@ -28,7 +29,12 @@ use super::network::{Call, Network};
 #[derive(Default)]
 pub struct Book {
     pub trusted: Mutex<BTreeMap<ChainId, Trusted>>,
-    pub limits: Mutex<BTreeMap<ChainId, Limits>>,
+    pub accounts: Mutex<BTreeMap<(ChainId, Asset), AccountPolicy>>,
+    pub policy: Mutex<Arc<Policy>>,
+    /// Gas for each source; the usual budget if none.
+    pub gas: Mutex<Option<GasBudget>>,
+    /// The level at which keys are believed; the operator's own word if none.
+    pub level: Mutex<Option<TrustLevel>>,
 }
 
 impl Correspondents for Book {
@@ -36,13 +42,24 @@ impl Correspondents for Book {
         self.trusted.lock().unwrap().get(&chain).cloned()
     }
 
-    fn limits(&self, chain: ChainId) -> Limits {
-        self.limits.lock().unwrap().get(&chain).cloned().unwrap_or_default()
+    fn trust_level(&self, _chain: ChainId) -> TrustLevel {
+        self.level.lock().unwrap().unwrap_or(TrustLevel::Static)
+    }
+
+    fn policy(&self) -> Arc<Policy> {
+        self.policy.lock().unwrap().clone()
+    }
+
+    fn account(&self, chain: ChainId, asset: &Asset) -> AccountPolicy {
+        self.accounts.lock().unwrap().get(&(chain, asset.clone())).cloned().unwrap_or_default()
+    }
+
+    fn gas_budget(&self, _chain: ChainId, own: Family) -> GasBudget {
+        self.gas.lock().unwrap().unwrap_or(GasBudget::of(own))
     }
 
     fn is_named(&self, chain: ChainId) -> bool {
         self.trusted.lock().unwrap().contains_key(&chain)
-            || self.limits.lock().unwrap().contains_key(&chain)
     }
 }
 
@@ -84,10 +101,36 @@ impl Site {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// The figures of a pair.
-    pub fn figures(&self, peer: ChainId, asset: &str) -> Figures {
+    /// The account with a peer, as this gateway knows it.
+    pub fn account(&self, peer: ChainId, asset: &str) -> AccountRow {
         let asset = asset.parse().unwrap();
-        self.gateway.spool.read(|tx| tx.book(peer, &asset)).unwrap()
+        let row = self.gateway.spool.read(|tx| tx.account(peer, &asset)).unwrap();
+        row.unwrap_or_default()
+    }
+
+    /// Its figures.
+    pub fn figures(&self, peer: ChainId, asset: &str) -> Figures {
+        self.account(peer, asset).account.figures
+    }
+
+    /// Its journal.
+    pub fn journal(&self, peer: ChainId, asset: &str) -> Vec<Entry> {
+        let asset = asset.parse().unwrap();
+        let entries =
+            self.gateway.spool.read(|tx| tx.entries(peer, &asset, 1, usize::MAX)).unwrap();
+        entries.into_iter().map(|(_, entry)| entry).collect()
+    }
+
+    /// What waits for room in an account, in its order.
+    pub fn waiting_for_room(&self, peer: ChainId, asset: &str) -> Vec<MessageId> {
+        let asset = asset.parse().unwrap();
+        let row = self.gateway.spool.read(|tx| tx.waiting(peer, &asset, usize::MAX)).unwrap();
+        row.into_iter().map(|waiting| waiting.id).collect()
+    }
+
+    /// What the operator says of an account from now on.
+    pub fn set_account(&self, peer: ChainId, asset: &str, policy: AccountPolicy) {
+        self.book.accounts.lock().unwrap().insert((peer, asset.parse().unwrap()), policy);
     }
 
     pub fn is_frozen(&self, chain: ChainId) -> bool {
@@ -100,11 +143,6 @@ impl Site {
             Ok::<_, SpoolError>(())
         });
         thawed.await.unwrap();
-    }
-
-    pub fn set_value_max(&self, peer: ChainId, asset: &str, value_max: u64) {
-        let limits = Limits::one(asset.parse().unwrap(), Amount::from(value_max));
-        self.book.limits.lock().unwrap().insert(peer, limits);
     }
 
     /// Asks this gateway, as the holder of a TLS key that speaks for a chain.

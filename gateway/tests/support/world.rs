@@ -23,6 +23,7 @@ use distpos_gateway::{
     stop,
 };
 use distpos_proto::{
+    account::Limits,
     address::{Address, Local},
     amount::Amount,
     chain::{ChainId, Family},
@@ -30,6 +31,7 @@ use distpos_proto::{
     light::{Authenticated, Trusted},
     message::{MessageId, OnFail},
     record::{GatewayRecord, HostName, Target},
+    terms::{Backing, Side, Terms},
     time::{UnixMillis, UnixSeconds},
 };
 use distpos_resolver::{Options, Resolver, ZoneLookup};
@@ -107,6 +109,11 @@ pub fn cid(text: &str) -> ChainId {
     text.parse().unwrap()
 }
 
+/// So much credit, and no window.
+pub fn credit(credit_limit: u64) -> Limits {
+    Limits { credit_limit: amount(credit_limit), window: None }
+}
+
 pub fn amount(value: u64) -> Amount {
     Amount::from(value)
 }
@@ -156,32 +163,51 @@ impl World {
         world
     }
 
-    /// Two chains with one gateway each, that accept value from each other up to `value_max`.
-    pub async fn pair(plan: impl Into<Plan>, value_max: u64) -> (Self, Site, Site) {
+    /// Two chains with one gateway each, that give each other so much credit.
+    pub async fn pair(plan: impl Into<Plan>, credit_limit: u64) -> (Self, Site, Site) {
         let world = Self::new(plan, &["e2e4", "b1c2"]);
-        world.befriend(value_max).await;
+        world.befriend(credit_limit).await;
         let a = world.start("e2e4", 1, Family::Ledger);
         let b = world.start("b1c2", 1, Family::Ledger);
-        world.allow(&a, value_max);
-        world.allow(&b, value_max);
         (world, a, b)
     }
 
-    /// Registers every chain with every other one.
-    pub async fn befriend(&self, value_max: u64) {
+    /// Opens accounts between all chains.
+    pub async fn befriend(&self, credit_limit: u64) {
         for chain in self.chains.values() {
             for other in self.chains.values().filter(|other| other.id != chain.id) {
-                let (tag, asset) = (other.ledger.facts().tag, ASSET.parse().unwrap());
-                chain.ledger.register(other.id, tag, asset, amount(value_max)).await.unwrap();
+                self.open(chain.id, other.id, credit(credit_limit)).await;
             }
         }
     }
 
-    /// Lets a gateway accept value from every other chain.
-    pub fn allow(&self, site: &Site, value_max: u64) {
-        for chain in self.chains.keys().filter(|chain| **chain != site.chain) {
-            site.set_value_max(*chain, ASSET, value_max);
-        }
+    /// Opens the account of `other` on `chain`, or changes its limits there.
+    pub async fn open(&self, chain: ChainId, other: ChainId, limits: Limits) {
+        let tag = self.chains[&other].ledger.facts().tag;
+        let (asset, terms) = (ASSET.parse().unwrap(), self.terms(chain, other).hash());
+        let ledger = &self.chains[&chain].ledger;
+        ledger.open_account(other, tag, asset, terms, limits).await.unwrap();
+    }
+
+    /// What two chains have agreed to.
+    pub fn terms(&self, one: ChainId, other: ChainId) -> Terms {
+        let side = |chain: ChainId| {
+            let tag = self.chains[&chain].ledger.facts().tag;
+            Side { chain, tag, backing: Backing::Ledger }
+        };
+        Terms::new(ASSET.parse().unwrap(), 0, side(one), side(other)).unwrap()
+    }
+
+    /// Pays into the reserve of `other` on `chain`, from its user's balance.
+    pub async fn deposit(&self, chain: &str, other: &str, value: u64) {
+        let chain = &self.chains[&cid(chain)];
+        let facts = chain.ledger.facts();
+        let local = address::local(&chain.user.public());
+        let nonce = chain.ledger.account(&local).await.unwrap().unwrap().nonce;
+        let place = transaction::Place { chain: facts.chain, tag: facts.tag, nonce };
+        let asset = ASSET.parse().unwrap();
+        let signed = transaction::deposit(place, cid(other), asset, amount(value), &chain.user);
+        chain.ledger.submit(Submission::User(signed)).await.unwrap();
     }
 
     /// What a careful operator pins of a chain.
@@ -246,7 +272,7 @@ impl World {
         let book = books.entry((chain, n)).or_insert_with(|| {
             let others = self.chains.keys().filter(|other| **other != chain);
             let trusted = others.map(|other| (*other, self.anchor(*other, family))).collect();
-            Arc::new(Book { trusted: Mutex::new(trusted), limits: Mutex::default() })
+            Arc::new(Book { trusted: Mutex::new(trusted), ..Book::default() })
         });
         book.clone()
     }
