@@ -113,8 +113,10 @@ impl Bench {
         let clerk = |at_source| -> Arc<dyn Events> {
             Arc::new(Clerk { at_source, stamps: stamps.clone(), ends: sender.clone() })
         };
-        let gateway_a = a.start(&a.configuration(&b, &server, BALANCE), clerk(true)).await?;
-        let gateway_b = b.start(&b.configuration(&a, &server, BALANCE), clerk(false)).await?;
+        a.open_account(&b, BALANCE).await?;
+        b.open_account(&a, BALANCE).await?;
+        let gateway_a = a.start(&a.configuration(&b, &server), clerk(true)).await?;
+        let gateway_b = b.start(&b.configuration(&a, &server), clerk(false)).await?;
         let mut zone = Zone::new(ROOT)?;
         a.publish(&gateway_a, &mut zone)?;
         b.publish(&gateway_b, &mut zone)?;

@@ -59,8 +59,10 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let sockets = Sockets::bind().await?;
     let server = sockets.address()?.to_string();
     let (story, mut ends) = Story::new(!arguments.json);
-    let gateway_a = a.start(&a.configuration(&b, &server, 5_000), story.of(a.chain)).await?;
-    let gateway_b = b.start(&b.configuration(&a, &server, 5_000), story.of(b.chain)).await?;
+    a.open_account(&b, 5_000).await?;
+    b.open_account(&a, 5_000).await?;
+    let gateway_a = a.start(&a.configuration(&b, &server), story.of(a.chain)).await?;
+    let gateway_b = b.start(&b.configuration(&a, &server), story.of(b.chain)).await?;
     let mut zone = Zone::new(ROOT)?;
     a.publish(&gateway_a, &mut zone)?;
     b.publish(&gateway_b, &mut zone)?;

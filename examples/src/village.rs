@@ -11,19 +11,22 @@ use distpos_certs::PublicIdentity;
 use distpos_gateway::{
     chain::{
         LocalChain, Submission,
-        ledger::{Genesis, address, transaction},
+        ledger::{Genesis, Ledger, address, transaction},
     },
+    clock,
     config::Config,
     daemon::{self, Daemon},
     event::Events,
 };
 use distpos_proto::{
+    account::Limits,
     address::{Address, Local},
     amount::Amount,
     chain::{ChainId, GenesisTag},
-    key::SecretKey,
+    key::{PublicKey, SecretKey},
     message::{MessageId, OnFail},
     record::{GatewayRecord, HostName, Target},
+    terms::{Backing, Side, Terms},
     time::UnixSeconds,
 };
 
@@ -62,19 +65,47 @@ impl Village {
         fs::create_dir(&directory).with_context(|| format!("create {}", directory.display()))?;
         let identity = distpos_certs::keygen(&directory.join("keys"))?;
         let user = SecretKey::from_seed(&user);
-        let genesis = Genesis {
-            chain,
-            time: UnixSeconds(0),
-            accounts: [(address::local(&user.public()), Amount::from(BALANCE))].into(),
-            float: Amount::from(FLOAT),
-            authorities: [identity.chain_key].into(),
+        let tag = genesis(chain, &user, identity.chain_key).tag();
+        Ok(Self { chain, tag, identity, user, directory })
+    }
+
+    /// What two villages agree to count in.
+    ///
+    /// # Errors
+    /// If they are one.
+    pub fn terms(&self, peer: &Self) -> anyhow::Result<Terms> {
+        let side = |village: &Self| Side {
+            chain: village.chain,
+            tag: village.tag,
+            backing: Backing::Ledger,
         };
-        Ok(Self { chain, tag: genesis.tag(), identity, user, directory })
+        Ok(Terms::new(ASSET.parse()?, 0, side(self), side(peer))?)
+    }
+
+    /// Opens the account of `peer` on the own ledger, as `distpos-gateway account open` does on a
+    /// running gateway; before the gateway runs.
+    ///
+    /// # Errors
+    /// If the ledger is in use, or does not take it.
+    pub async fn open_account(&self, peer: &Self, credit_limit: u64) -> anyhow::Result<()> {
+        let file = self.directory.join("keys").join(distpos_certs::identity::CHAIN_FILE);
+        let kind = distpos_certs::SecretKind::Chain;
+        let key = distpos_certs::identity::load_signing_key(&file, kind)?;
+        let directory = self.directory.join("ledger");
+        let ledger = Ledger::open(&directory, self.genesis(), vec![key], clock::system())?;
+        let limits = Limits { credit_limit: Amount::from(credit_limit), window: None };
+        let terms = self.terms(peer)?.hash();
+        let (chain, asset) = (peer.chain, ASSET.parse()?);
+        Ok(ledger.open_account(chain, peer.tag, asset, terms, limits).await?)
+    }
+
+    fn genesis(&self) -> Genesis {
+        genesis(self.chain, &self.user, self.identity.chain_key)
     }
 
     /// The configuration an operator would write: own ledger, one peer whose keys are literal.
     #[must_use]
-    pub fn configuration(&self, peer: &Self, server: &str, value_max: u64) -> String {
+    pub fn configuration(&self, peer: &Self, server: &str) -> String {
         let (chain, user) = (self.chain, address::local(&self.user.public()));
         let (other, keys, tag) = (peer.chain, peer.identity.chain_key, peer.tag);
         format!(
@@ -111,8 +142,6 @@ allow_special = true
 keys = ["{keys}"]
 genesis = "{tag}"
 family = "ledger"
-asset = "{ASSET}"
-value_max = "{value_max}"
 "#
         )
     }
@@ -217,5 +246,16 @@ value_max = "{value_max}"
         ledger.submit(Submission::User(signed)).await?;
         let included = ledger.included(&id)?.context("the transaction is in no block")?;
         included.message.context("the transaction sends nothing")
+    }
+}
+
+/// What the daemon makes of [`Village::configuration`].
+fn genesis(chain: ChainId, user: &SecretKey, authority: PublicKey) -> Genesis {
+    Genesis {
+        chain,
+        time: UnixSeconds(0),
+        accounts: [(address::local(&user.public()), Amount::from(BALANCE))].into(),
+        float: Amount::from(FLOAT),
+        authorities: [authority].into(),
     }
 }

@@ -96,7 +96,7 @@ impl Told<'_> {
 }
 
 /// Suspends an account: value waits until [`resume`], whatever room there is.
-pub(crate) fn suspend(
+pub fn suspend(
     tx: &mut Tx<'_>,
     (chain, asset): (ChainId, &Asset),
     why: &str,
@@ -110,7 +110,7 @@ pub(crate) fn suspend(
 }
 
 /// Lets a suspended account go on.
-pub(crate) fn resume(
+pub fn resume(
     tx: &mut Tx<'_>,
     (chain, asset): (ChainId, &Asset),
     why: &str,

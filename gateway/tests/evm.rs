@@ -11,6 +11,9 @@ mod false_node;
 #[path = "evm/outbox.rs"]
 mod outbox;
 
+#[path = "evm/accounts.rs"]
+mod accounts;
+
 #[path = "evm/inbox.rs"]
 mod inbox;
 

@@ -75,16 +75,15 @@ fn a_contract_is_deployed_set_up_and_funded() {
     assert_eq!(deployed["chain_id"], 58084);
     let contract = ["--contract", deployed["contract"].as_str().unwrap(), "--reason", "test"];
     let genesis = deployed["genesis"].as_str().unwrap();
-    let peer = ["evm", "peer", "b1c2", "--genesis", genesis, "--asset", "e2e4/coin"];
-    let registered = run(&[&peer[..], &["--value-max", "1.5eth"], &at_node, &contract].concat());
-    assert_eq!(registered.status.code(), Some(0), "{registered:?}");
-    let told = String::from_utf8(registered.stdout).unwrap();
-    assert!(
-        told.ends_with("asset e2e4/coin, value_max 1500000000000000000, no window: test\n"),
-        "{told}"
-    );
-    let fund = run(&[&["evm", "fund", "--amount", "2eth"], &at_node[..], &contract].concat());
-    assert_eq!(fund.status.code(), Some(0), "{fund:?}");
+    let at = [&at_node[..], &contract].concat();
+    let done = |arguments: &[&str]| {
+        let ran = run(&[&["evm"], arguments, &at].concat());
+        assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let told = done(&["peer", "b1c2", "--genesis", genesis]);
+    assert_eq!(told, format!("registered b1c2: genesis {genesis}: test\n"));
+    done(&["fund", "--amount", "2eth"]);
     let owner = [&["evm", "fund", "--amount", "2eth"], &at_node[..]].concat();
     let nowhere = ["--contract", account.trim(), "--reason", "mistyped"];
     let lost = run(&[&owner[..], &nowhere].concat());
@@ -94,4 +93,79 @@ fn a_contract_is_deployed_set_up_and_funded() {
     let stranger = ["--rpc", &node.url, "--key", "evm.key"];
     let refused = run(&[&["evm", "gateway", account.trim()], &stranger[..], &contract].concat());
     assert_eq!(refused.status.code(), Some(69), "{refused:?}");
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(told.contains("NotOwner: only the contract's owner may do this"), "{told}");
+
+    an_account_is_opened_changed_and_settled(&done, genesis);
+    let ran = |arguments: &[&str]| run(&[&["evm"], arguments, &at].concat());
+    what_an_operator_mistakes_is_said(&ran);
+    let deposit = ["evm", "deposit", "b1c2", "e2e4/coin", "--amount", "1gwei", "--json"];
+    let paid = run(&[&deposit[..], &at_node, &contract[..2]].concat());
+    assert_eq!(paid.status.code(), Some(0), "{paid:?}");
+    let paid: Value = serde_json::from_slice(&paid.stdout).unwrap();
+    let reserve = |moment: &str| paid[moment]["reserve"].as_str().unwrap().to_owned();
+    assert_eq!((reserve("before").as_str(), reserve("after").as_str()), ("5", "1000000005"));
+    assert_eq!(paid["after"]["cover"], "1000000005");
+}
+
+const TERMS: &str = "7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e";
+
+/// What a command does not name stays as it was, and what it changes is shown.
+fn an_account_is_opened_changed_and_settled(done: &dyn Fn(&[&str]) -> String, genesis: &str) {
+    let account = ["account", "b1c2", "e2e4/coin"];
+    let set = |more: &[&str]| done(&[&account[..], more].concat());
+    let told = set(&["--terms", TERMS, "--credit-limit", "1.5eth"]);
+    let opened = format!("terms none (closed) -> {TERMS}, credit_limit 0 -> 1500000000000000000");
+    assert_eq!(told, format!("b1c2 e2e4/coin (coin): {opened}: test\n"));
+    let told = set(&["--window-max", "1eth", "--window", "24h"]);
+    let window = "window none -> 1000000000000000000 in 86400 s";
+    assert_eq!(told, format!("b1c2 e2e4/coin (coin): {window}: test\n"));
+    // More credit: terms and window stay, and so does the tag when the peer is named again.
+    let told = set(&["--credit-limit", "2eth"]);
+    let more = "credit_limit 1500000000000000000 -> 2000000000000000000";
+    assert_eq!(told, format!("b1c2 e2e4/coin (coin): {more}: test\n"));
+    let told = done(&["peer", "b1c2", "--genesis", genesis]);
+    assert_eq!(told, format!("nothing to do: b1c2 is registered, genesis {genesis}: test\n"));
+    let told = set(&["--credit-limit", "2eth"]);
+    assert_eq!(told, "b1c2 e2e4/coin (coin): nothing changed: test\n");
+    let told = set(&["--window", "0s", "--json"]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["before"]["window_seconds"], 86_400);
+    assert_eq!(told["after"]["window_seconds"], Value::Null);
+    assert_eq!((&told["after"]["terms"], &told["reason"]), (&TERMS.into(), &"test".into()));
+    let settle = ["settle", "b1c2", "e2e4/coin"];
+    let told = done(&[&settle[..], &["--add", "7"]].concat());
+    assert_eq!(told, "b1c2 e2e4/coin (coin): reserve 0 -> 7: test\n");
+    let payee = "0x00000000000000000000000000000000000000AA";
+    let told = done(&[&settle[..], &["--take", "2", "--to", payee]].concat());
+    assert_eq!(told, "b1c2 e2e4/coin (coin): reserve 7 -> 5: test\n");
+}
+
+fn what_an_operator_mistakes_is_said(ran: &dyn Fn(&[&str]) -> Output) {
+    let coin = ["account", "b1c2", "e2e4/coin"];
+    let settle = ["settle", "b1c2", "e2e4/coin"];
+    for (which, more, code, said) in [
+        (
+            ["account", "b1c2", "e2e4/gold"],
+            &["--credit-limit", "1"][..],
+            69,
+            "e2e4/gold is not open",
+        ),
+        (["account", "d3", "e2e4/coin"], &["--terms", TERMS], 69, "NoPeer: the chain is not"),
+        (["account", "b1c2", "coin"], &["--terms", TERMS], 64, "coin"),
+        (coin, &["--window", "1h"], 69, "has no window: its sum is missing"),
+        (coin, &["--credit-limit=-1"], 64, "amount is \"-1\""),
+        (coin, &["--credit-limit", "1.5"], 64, "amount is \"1.5\""),
+        (coin, &["--terms", "7e"], 64, "7e"),
+        (settle, &["--take", "8"], 69, "is 5, less than the 8 to be taken"),
+        (settle, &["--add", "9eth"], 69, "the float of coin is 1999999999999999993, less than"),
+        (settle, &["--add", "0"], 69, "NoChange: a settlement of nothing"),
+        (settle, &[], 64, "--add"),
+        (["settle", "b1c2", "e2e4/gold"], &["--add", "1"], 69, "NoAccount: "),
+    ] {
+        let ran = ran(&[&which[..], more].concat());
+        let told = String::from_utf8_lossy(&ran.stderr);
+        let found = (ran.status.code(), told.contains(said));
+        assert_eq!(found, (Some(code), true), "{which:?} {more:?}: {told}");
+    }
 }

@@ -26,9 +26,7 @@ fn evm_text() -> String {
             continue;
         }
         lines.push(match line.strip_prefix("# ") {
-            Some(line) if line.starts_with("confirmations") || line.starts_with("assets") => {
-                format!("# {line}")
-            }
+            Some(line) if line.starts_with("confirmations") => format!("# {line}"),
             Some(line) if line.contains(" = ") || line.starts_with('[') => line.to_owned(),
             _ => line.replace("\"ledger\"           # \"ledger\"", "\"evm\" # \"ledger\""),
         });

@@ -31,6 +31,7 @@ use crate::chain::{
 
 mod abi;
 mod absent;
+mod accounts;
 mod alarm;
 mod answer;
 mod approvals;
@@ -43,6 +44,7 @@ pub mod keystore;
 mod lane;
 mod owner;
 mod prove;
+mod reverts;
 mod rpc;
 mod sender;
 mod simulate;
@@ -53,14 +55,17 @@ pub mod user;
 mod wallet;
 mod watch;
 
+pub use accounts::{
+    AccountChange, AccountMove, AccountStatus, TermsChange, TokenAccount, TokenStatus, set_account,
+    settle,
+};
 pub use alarm::{Alerts, Teller};
 pub use deploy::{Deployed, Operator, Roles, UserCall};
 pub use inspect::{Inspection, inspect};
-pub use owner::TokenAccount;
 pub use prove::NOT_PROVABLE;
 pub use rpc::Nodes;
 pub use sender::{FEE_BUMP_AFTER_DEFAULT, FEE_MAX_DEFAULT, Wallet};
-pub use status::{AccountStatus, GatewayStatus, PeerStatus, Status, TokenStatus, status};
+pub use status::{GatewayStatus, PeerStatus, Status, status};
 pub use store::TransactionStore;
 pub use wallet::{AccountError, EvmKey, account_of};
 

@@ -167,41 +167,23 @@ fn a_peer_is_anchored_completely_or_not_at_all() {
             .map(|config| config.peers.into_values().next().unwrap())
             .map_err(|error| (error.key.unwrap(), error.what))
     };
-    let whole = peer(&format!(
-        "keys = [\"{KEY}\"]\ngenesis = \"00112233aabbccdd\"\nfamily = \"ledger\"\n\
-         asset = \"e2e4/coin\"\nvalue_max = \"1000\""
-    ))
-    .unwrap();
+    let whole =
+        peer(&format!("keys = [\"{KEY}\"]\ngenesis = \"00112233aabbccdd\"\nfamily = \"ledger\""))
+            .unwrap();
     let anchor = whole.anchor.as_ref().unwrap();
     assert_eq!(anchor.outbox, LEDGER_OUTBOX_TEXT.as_bytes());
     assert_eq!(anchor.keys.threshold(), 1);
-    let counted = |peer: &Peer| -> Vec<(String, String)> {
-        let counted = peer.assets.iter();
-        counted.map(|(asset, value_max)| (asset.as_str().into(), value_max.to_string())).collect()
-    };
-    let coin = |value_max: &str| ("e2e4/coin".to_owned(), value_max.to_owned());
-    assert_eq!(counted(&whole), [coin("1000")]);
     assert_eq!(peer("").unwrap(), Peer::default());
-    assert_eq!(counted(&peer("asset = \"e2e4/coin\"\nvalue_max = 7").unwrap()), [coin("7")]);
-    assert_eq!(counted(&peer("assets = { \"e2e4/coin\" = \"7\" }").unwrap()), [coin("7")]);
 
     let at = |what: &str| ("peer.b1c2".to_owned(), what.to_owned());
-    assert_eq!(
-        peer("value_max = 7").unwrap_err(),
-        at("value_max is 7, expected an asset that it counts in")
-    );
-    assert_eq!(
-        peer("value_max = 7\nassets = { \"e2e4/coin\" = 7 }").unwrap_err(),
-        at("found asset or value_max and assets, expected one of them")
-    );
-    assert_eq!(
-        peer("assets = { \"e2e4/coin\" = 7, \"b1c2/gold\" = 7 }").unwrap_err(),
-        ("peer".to_owned(), "b1c2 has 2 assets, expected one: a ledger counts in one".to_owned())
-    );
-    assert_eq!(
-        peer("family = \"ledger\"").unwrap_err(),
-        at("found th, genesis, family or outbox without keys, expected keys")
-    );
+    // What accounts have taken the place of.
+    for gone in ["value_max = 7", "asset = \"e2e4/coin\"", "assets = { \"e2e4/coin\" = 7 }"] {
+        let (key, what) = peer(gone).unwrap_err();
+        assert_eq!(key, "peer.b1c2");
+        let named = gone.split(' ').next().unwrap();
+        let expected = format!("found {named}, which is a key no more: what a chain may owe");
+        assert!(what.starts_with(&expected) && what.contains("docs/credit.md"), "{what}");
+    }
     let keys = format!("keys = [\"{KEY}\"]\ngenesis = \"00112233aabbccdd\"\n");
     assert_eq!(
         peer(&format!("{keys}family = \"evm\"")).unwrap_err(),
@@ -218,9 +200,6 @@ fn a_peer_is_anchored_completely_or_not_at_all() {
     let (key, what) = peer("keys = [\"short\"]").unwrap_err();
     assert_eq!(key, "peer.b1c2.keys");
     assert_eq!(what, "key is not 43 characters of base64url without padding");
-    let (key, what) = peer("value_max = -1").unwrap_err();
-    assert_eq!(key, "peer.b1c2.value_max");
-    assert!(what.starts_with("invalid value: integer `-1`, expected a sum"), "{what}");
 }
 
 #[test]
@@ -270,7 +249,6 @@ fn warnings_say_what_will_surprise() {
         warnings,
         [
             "resolver.roots is empty and there is no route: no other chain can be found",
-            "peer.b1c2.value_max is 0: every message with value from b1c2 is refused (5.2.2)",
             "chain.ledger.float is 0: nothing can be paid out before something came in",
         ]
     );

@@ -104,26 +104,6 @@ pub(super) fn optional_duration<'de, D: Deserializer<'de>>(
     }
 }
 
-/// A sum that may be absent.
-pub(super) fn optional_amount<'de, D: Deserializer<'de>>(
-    input: D,
-) -> Result<Option<Amount>, D::Error> {
-    amount(input).map(Some)
-}
-
-/// Sums by a key that is read from its text.
-pub(super) fn amounts<'de, D, K>(input: D) -> Result<BTreeMap<K, Amount>, D::Error>
-where
-    D: Deserializer<'de>,
-    K: FromStr + Ord,
-    K::Err: fmt::Display,
-{
-    #[derive(Deserialize)]
-    struct Sum(#[serde(deserialize_with = "amount")] Amount);
-    let sums = BTreeMap::<Text<K>, Sum>::deserialize(input)?;
-    Ok(sums.into_iter().map(|(Text(key), Sum(amount))| (key, amount)).collect())
-}
-
 /// A sum in the smallest unit: a text of decimal digits, or a whole number where TOML can hold it.
 pub(super) fn amount<'de, D: Deserializer<'de>>(input: D) -> Result<Amount, D::Error> {
     struct Sum;

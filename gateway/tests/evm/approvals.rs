@@ -17,7 +17,10 @@ use serde_json::json;
 
 use super::{
     ends::ending,
-    world::{GATEWAY, OWNER, SECOND, USER, World, amount, call_to, config, ether, key, local},
+    world::{
+        GATEWAY, OWNER, SECOND, USER, World, amount, call_to, config, ether, key, local,
+        of_messages,
+    },
 };
 
 /// The world of one gateway, to which a second is added, and both must agree.
@@ -37,7 +40,7 @@ async fn blocks(world: &World, evm: &Evm) -> Vec<FinalBlock> {
     let head = evm.head().await.unwrap();
     let (mut blocks, mut after) = (Vec::new(), None);
     loop {
-        let watched = evm.watch(after).await.unwrap();
+        let watched = of_messages(evm, after).await;
         blocks.extend(watched.blocks);
         if watched.cursor.height >= head.height {
             return blocks;

@@ -4,9 +4,11 @@ use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use serde_json::{Value as Json, json};
 
+use distpos_gateway::chain::evm::{AccountChange, TermsChange};
+
 use super::{
     false_node::{Answer, FalseNode, bent, pass_on, refusal},
-    world::{GATEWAY, USER, World, call_to, ether, key},
+    world::{GATEWAY, TERMS, USER, World, call_to, chain, coin, ether, key},
 };
 
 /// A directory with a gateway's configuration and keys.
@@ -144,7 +146,7 @@ async fn check_online_names_what_each_node_lacks() {
         (
             answering(&world, "eth_getCode", "0x6080604052"),
             "problems",
-            "has no deliver, voidMessages, end, isGateway",
+            "has no deliver, voidMessages, end",
         ),
         (answering(&world, "eth_chainId", "0x1"), "problems", "eth_chainId is 1, expected 58084"),
         (of_another_chain(&world), "problems", "contract's genesis tag is"),
@@ -221,16 +223,18 @@ async fn check_online_names_where_contract_and_configuration_disagree() {
         said
     };
     let has = |said: &[String], words: &str| said.iter().any(|text| text.contains(words));
-    let five = ether(5);
-    let agreed = warnings(&format!("[peer.b1c2]\nasset = \"e2e4/coin\"\nvalue_max = \"{five}\"\n"));
-    assert!(!has(&agreed, "at the contract") && !has(&agreed, "no account"), "{agreed:?}");
+    let agreed = warnings("[peer.b1c2]\n");
+    assert!(!has(&agreed, "at the contract") && !has(&agreed, "no open account"), "{agreed:?}");
     assert!(has(&agreed, "e2e4/coin has no window"), "{agreed:?}");
-    let other =
-        warnings("[peer.b1c2]\nassets = { \"e2e4/coin\" = \"5\", \"e2e4/gold\" = \"1\" }\n");
-    assert!(has(&other, &format!("value_max of e2e4/coin is 5 here and {five}")), "{other:?}");
-    assert!(has(&other, "no account in e2e4/gold"), "{other:?}");
     let stranger = warnings("[peer.d3]\n");
     assert!(has(&stranger, "peer.d3 is not registered"), "{stranger:?}");
+    assert!(has(&stranger, "peer.d3 has no open account"), "{stranger:?}");
+    let (peer, asset, contract) = (chain("b1c2"), coin(), world.deployed.contract);
+    let close = AccountChange { terms: Some(TermsChange::Closed), ..AccountChange::default() };
+    world.owner.change_account(contract, peer, &asset, &close).await.unwrap();
+    let closed = warnings("[peer.b1c2]\n");
+    assert!(has(&closed, "peer.b1c2 has no open account"), "{closed:?}");
+    assert!(!has(&closed, "no window"), "{closed:?}");
 }
 
 #[tokio::test]
@@ -263,8 +267,11 @@ async fn status_shows_the_chain_the_contract_and_what_was_set_up() {
     assert_eq!(found["peers"][0]["chain"], "b1c2");
     let account = &found["accounts"][0];
     assert_eq!((&account["chain"], &account["asset"]), (&json!("b1c2"), &json!("e2e4/coin")));
-    assert_eq!(account["value_max"], ether(5).to_string());
-    assert_eq!(found["tokens"][0]["free"], ether(10).to_string());
+    assert_eq!((&account["open"], &account["terms"]), (&json!(true), &json!(TERMS.to_string())));
+    assert_eq!(account["credit_limit"], ether(5).to_string());
+    assert_eq!(account["pending_out"], ether(2).to_string());
+    assert_eq!((&account["window_max"], &account["cover"]), (&Json::Null, &json!("0")));
+    assert_eq!(found["tokens"][0]["float"], ether(10).to_string());
     assert_eq!(found["tokens"][0]["escrow"], ether(2).to_string());
 
     let (code, out, _) = home.run(&["evm", "status", "--config", "gateway.toml"]);
@@ -272,8 +279,11 @@ async fn status_shows_the_chain_the_contract_and_what_was_set_up() {
     for words in [
         "chain      e2e4 (chain id 58084, genesis tag ",
         "required   1 of 1 gateways",
-        "account    b1c2 e2e4/coin (coin): received 0, sent 0, value_max 5000000000000000000",
-        "holds      coin: free 10000000000000000000, in escrow 2000000000000000000, owed 0",
+        &format!(
+            "account    b1c2 e2e4/coin (coin): terms {TERMS}, credit_limit 5000000000000000000"
+        ),
+        "reserve 0, received 0, sent 0, pending_out 2000000000000000000, cover 0\n",
+        "holds      coin: float 10000000000000000000, covered 0, in escrow 2000000000000000000, owed 0",
     ] {
         assert!(out.contains(words), "{words}: {out}");
     }

@@ -13,23 +13,24 @@ use distpos_gateway::{
     peer::{PeerError, PeerTransport, Target},
 };
 use distpos_proto::{
+    account::{Limits, Step},
     amount::Amount,
     chain::{ChainId, Family},
     code::Code,
     key::{KeySet, SecretKey, SpkiPin},
     light::{Authenticated, Trusted},
     message::{Fields, Message, OnFail},
-    policy::Limits,
+    time::{UnixMillis, UnixSeconds},
     wire::{Request, Response, Simulated},
 };
 use distpos_resolver::{Options, Resolver, ZoneLookup};
-use distpos_spool::Spool;
+use distpos_spool::{Act, Entry, Spool, SpoolError, Tx};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::world::{GATEWAY, PEER_TAG, World, chain, coin, config, ether, key, local};
+use super::world::{GATEWAY, PEER_TAG, TERMS, World, chain, coin, config, ether, key, local};
 
-/// Believes `b1c2`, and lets in 5 ether of it.
+/// Believes `b1c2`.
 struct Book;
 
 impl Correspondents for Book {
@@ -37,10 +38,6 @@ impl Correspondents for Book {
         let keys = KeySet::new([SecretKey::from_seed(&[9; 32]).public()], 1).unwrap();
         let (family, outbox) = (Family::Attested, b"escrow".to_vec());
         (of == chain("b1c2")).then_some(Trusted { chain: of, tag: PEER_TAG, family, outbox, keys })
-    }
-
-    fn limits(&self, _: ChainId) -> Limits {
-        Limits::one(coin(), ether(5))
     }
 
     fn is_named(&self, _: ChainId) -> bool {
@@ -67,15 +64,32 @@ impl PeerTransport for Quiet {
     }
 }
 
+/// The copy of an account with `b1c2` that has room for 5 ether.
+fn open_account(tx: &mut Tx<'_>) -> Result<(), SpoolError> {
+    let limits = Limits { credit_limit: ether(5), window: None };
+    let entry = Entry {
+        act: Act::Step(Step::Set { terms: Some(TERMS), limits }),
+        id: None,
+        height: None,
+        by: String::new(),
+        why: String::new(),
+        at: UnixMillis(1),
+    };
+    tx.enter(chain("b1c2"), &coin(), &entry, UnixSeconds(1))?.unwrap();
+    Ok(())
+}
+
 async fn gateway(world: &World) -> Gateway {
     let evm = Evm::open(config(&world.node, &world.deployed), key(GATEWAY)).await.unwrap();
     let random = || Box::new(ChaCha8Rng::seed_from_u64(1));
     let zone = ZoneLookup::default();
     let secret = SecretKey::from_seed(&[3; 32]);
+    let spool = Spool::in_memory();
+    spool.transact(open_account).await.unwrap();
     Gateway {
         clock: clock::system(),
         random: Mutex::new(random()),
-        spool: Spool::in_memory(),
+        spool,
         resolver: Arc::new(Resolver::new(zone, Options::default(), clock::system(), random())),
         peers: Arc::new(Quiet),
         chain: Arc::new(evm),
@@ -122,7 +136,7 @@ async fn a_dry_run_names_the_recipients_own_reason_and_leaves_no_trace() {
     assert_eq!(ask(call(&echo, 2_000)).await.0, Code::CALL_REVERTS, "too little gas");
 
     let pays = |to: &str, amount| world.foreign.payment(u64::MAX, to, amount);
-    assert_eq!(ask(pays(&echo, ether(6))).await.0, Code::VALUE_MAX);
+    assert_eq!(ask(pays(&echo, ether(6))).await.0, Code::SUSPENDED);
     let contract = local(world.deployed.contract);
     assert_eq!(ask(pays(&contract, ether(1))).await.0, Code::UNKNOWN_RECIPIENT);
     assert_eq!(ask(pays("nobody", Amount::from(1u64))).await.0, Code::BAD_ADDRESS);

@@ -57,13 +57,13 @@ async fn a_message_is_closed_or_refunded_once_and_never_both() {
 #[ignore = "needs anvil"]
 async fn what_was_delivered_there_pays_what_arrives_from_there() {
     let world = World::start().await;
-    // No float beyond the 10 ether, and at most 5 more out than in: 6 is too much at first.
+    // No float beyond the 10 ether, and at most 5 more out than in: 6 has to wait at first.
     let to = "aa".repeat(20);
     let six = distpos_proto::message::Message::new(world.foreign.payment(1, &to, ether(6)));
     let six = six.unwrap();
-    assert_eq!(world.deliver(&[&six]).await.refused[0].1.code, Code::VALUE_MAX);
+    assert_eq!(world.deliver(&[&six]).await.refused[0].1.code, Code::SUSPENDED);
     let id = world.send(&UserCall { amount: ether(1), ..call_to("b1c2", "alice") }).await;
-    assert_eq!(world.deliver(&[&six]).await.refused[0].1.code, Code::VALUE_MAX, "not yet there");
+    assert_eq!(world.deliver(&[&six]).await.refused[0].1.code, Code::SUSPENDED, "not yet there");
     world.evm.submit(Submission::End(vec![ending(id, true)])).await.unwrap();
     assert_eq!(world.deliver(&[&six]).await.refused, []);
     assert_eq!(world.of_coin("free(address)").await, U256::from_be_bytes(ether(5).to_word()));

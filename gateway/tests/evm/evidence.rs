@@ -11,7 +11,7 @@ use distpos_proto::{
 };
 use serde_json::json;
 
-use super::world::{World, amount, call_to, chain, now};
+use super::world::{World, amount, call_to, chain, now, of_messages};
 
 fn keys() -> (SecretKey, KeySet) {
     let key = SecretKey::from_seed(&[6; 32]);
@@ -75,7 +75,7 @@ async fn crowded_block(world: &World) -> FinalBlock {
     }
     world.node.rpc("evm_setAutomine", &json!([true]));
     world.node.finalize();
-    let watched = world.evm.watch(None).await.unwrap();
+    let watched = of_messages(&world.evm, None).await;
     assert_eq!(watched.blocks.len(), 1);
     watched.blocks.into_iter().next().unwrap()
 }
@@ -208,7 +208,7 @@ async fn a_receipt_that_nobody_takes_keeps_no_other_message_back() {
         found.unwrap().id()
     };
     let [large, legal, small] = [0, 1, 2].map(|index: usize| by(&senders[index]));
-    let watched = world.evm.watch(None).await.unwrap();
+    let watched = of_messages(&world.evm, None).await;
     let block = &watched.blocks[0];
     for asked in [vec![large], vec![large, small]] {
         let error = world.evm.prove(block.height, &asked).await.unwrap_err();

@@ -175,11 +175,13 @@ async fn what_may_not_be_delivered_is_skipped_with_its_reason() {
     let plain = |sequence, recipient: &str| world.foreign.message(sequence, recipient);
     let mut other_asset = pay(1, amount(5));
     other_asset.value.as_mut().unwrap().asset = "b1c2/coin".parse().unwrap();
+    let mut other_terms = pay(3, amount(5));
+    other_terms.value.as_mut().unwrap().terms = None;
     let wrong = |fields, code| (message(fields), code);
     let cases = [
         wrong(other_asset, Code::NO_ACCOUNT),
-        wrong(pay(2, ether(6)), Code::VALUE_MAX),
-        wrong(pay(3, Amount::from_word([255; 32])), Code::VALUE_MAX),
+        wrong(pay(2, Amount::from_word([255; 32])), Code::VALUE_MAX),
+        wrong(other_terms, Code::NO_ACCOUNT),
         wrong(plain(4, "alice"), Code::BAD_ADDRESS),
         wrong(plain(5, &local(contract)), Code::UNKNOWN_RECIPIENT),
         wrong(plain(6, &local(executor)), Code::UNKNOWN_RECIPIENT),
@@ -215,7 +217,7 @@ async fn the_vault_never_pays_with_what_may_be_refunded() {
     let contract = world.deployed.contract;
     let peer = chain("b1c2");
     let most = Amount::from_word([255; 32]);
-    let account = TokenAccount::coin(super::world::coin(), most);
+    let account = TokenAccount::coin(super::world::coin(), super::world::TERMS, most);
     world.owner.set_account(contract, peer, &account).await.unwrap();
     let open = distpos_gateway::chain::evm::UserCall {
         amount: ether(3),

@@ -17,7 +17,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     false_node::{FalseNode, bent, pass_on, result},
-    world::{GATEWAY, World, chain, config, key},
+    world::{GATEWAY, World, chain, config, key, of_messages},
 };
 
 async fn opened(node: &str) -> Result<Evm, ChainError> {
@@ -97,7 +97,7 @@ async fn a_node_that_bends_its_answers_makes_no_evidence_and_no_messages() {
     let world = World::start().await;
     let id = world.send(&super::world::call_to("b1c2", "alice")).await;
     world.node.finalize();
-    let watched = world.evm.watch(None).await.unwrap();
+    let watched = of_messages(&world.evm, None).await;
     let height = watched.blocks[0].height;
     let open = async |node: &FalseNode| {
         let config =
@@ -184,7 +184,7 @@ async fn a_node_that_refuses_long_ranges_is_asked_for_shorter_ones() {
         let head = evm.head().await.unwrap();
         let mut found = Vec::new();
         loop {
-            let watched = evm.watch(after).await.unwrap();
+            let watched = of_messages(&evm, after).await;
             let outgoing = watched.blocks.into_iter().flat_map(|block| block.outgoing);
             found.extend(outgoing.map(|message| message.id()));
             after = Some(watched.cursor);
@@ -254,7 +254,7 @@ async fn logs_that_a_node_leaves_out_keep_the_cursor_where_it_is() {
     assert!(matches!(error, ChainError::Garbage { .. }), "{error}");
     assert!(error.to_string().contains("receipts"), "{error}");
     forgets.store(false, Ordering::SeqCst);
-    let watched = evm.watch(None).await.unwrap();
+    let watched = of_messages(&evm, None).await;
     assert_eq!(watched.blocks[0].outgoing[0].id(), id);
 }
 
@@ -289,7 +289,7 @@ async fn a_block_of_which_a_node_gives_only_some_logs_is_not_passed() {
     let error = evm.watch(None).await.unwrap_err();
     assert!(error.to_string().contains("1 of the contract's in block"), "{error}");
     // The next node gives all.
-    let watched = evm.watch(None).await.unwrap();
+    let watched = of_messages(&evm, None).await;
     let mut found: Vec<_> = watched.blocks[0].outgoing.iter().map(|sent| sent.id()).collect();
     found.sort_unstable();
     let mut sent = [one, two];
@@ -312,7 +312,7 @@ async fn a_node_that_leaves_logs_out_gives_its_place_to_one_that_does_not() {
     let config = EvmConfig { nodes, ..config(&world.node, &world.deployed) };
     let evm = Evm::open(config, key(GATEWAY)).await.unwrap();
     evm.watch(None).await.unwrap_err();
-    let watched = evm.watch(None).await.unwrap();
+    let watched = of_messages(&evm, None).await;
     assert_eq!(watched.blocks[0].outgoing[0].id(), id);
 }
 

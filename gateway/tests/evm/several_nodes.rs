@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use super::{
     false_node::{Answer, FalseNode, bent, counting, pass_on, refusal, result},
-    world::{GATEWAY, World, call_to, config, ether, key},
+    world::{GATEWAY, World, call_to, config, ether, key, of_messages},
 };
 
 /// Everything that was told.
@@ -146,11 +146,11 @@ async fn a_node_is_killed_and_the_other_goes_on() {
     let (evm, told) = open_at(&world, vec![second.url.clone(), world.node.url.clone()], 1).await;
     let evm = evm.unwrap();
     assert_eq!(watched(&evm).await.unwrap(), [id]);
-    let cursor = evm.watch(None).await.unwrap().cursor;
+    let cursor = of_messages(&evm, None).await.cursor;
     assert_eq!(told.all(), Vec::<String>::new());
     drop(second);
     let more = sent(&world).await;
-    let after = evm.watch(Some(cursor)).await.unwrap();
+    let after = of_messages(&evm, Some(cursor)).await;
     let outgoing = after.blocks.iter().flat_map(|block| &block.outgoing);
     assert_eq!(outgoing.map(|message| message.id()).collect::<Vec<_>>(), [more]);
     assert_eq!(told.with("does not answer"), 1, "{:?}", told.all());
@@ -250,7 +250,7 @@ async fn one_liar_of_three_changes_nothing_and_is_named() {
         let (evm, told) = open(&world, &[liar, &one, &two], 2).await;
         let evm = evm.unwrap();
         assert_eq!(watched(&evm).await.unwrap(), [id]);
-        let height = evm.watch(None).await.unwrap().blocks[0].height;
+        let height = of_messages(&evm, None).await.blocks[0].height;
         let honest = world.evm.prove(height, &[id]).await.unwrap();
         assert_eq!(evm.prove(height, &[id]).await.unwrap(), honest);
         let name = liar.url.trim_start_matches("http://").trim_end_matches('/');
@@ -327,7 +327,7 @@ async fn a_rate_limit_is_waited_for_within_bounds() {
 async fn pruned_history_is_asked_of_another_node_or_named() {
     let world = World::start().await;
     let id = sent(&world).await;
-    let height = world.evm.watch(None).await.unwrap().blocks[0].height;
+    let height = of_messages(&world.evm, None).await.blocks[0].height;
     let hidden = format!("{:#x}", height.0);
     let pruned = |says_so: bool| {
         let (hidden, pass) = (hidden.clone(), pass_on(&world));
@@ -377,7 +377,7 @@ async fn receipts_come_one_by_one_and_several_at_once_from_a_poorer_node() {
     let (ids, _) = tokio::join!(futures_util::future::join_all(sends), mine);
     world.node.rpc("evm_setAutomine", &json!([true]));
     world.node.finalize();
-    let height = world.evm.watch(None).await.unwrap().blocks[0].height;
+    let height = of_messages(&world.evm, None).await.blocks[0].height;
 
     for refused in [Answer::Status(404, None), Answer::Body(Vec::new())] {
         let blocks = Arc::new(AtomicUsize::new(0));
@@ -405,7 +405,7 @@ async fn receipts_come_one_by_one_and_several_at_once_from_a_poorer_node() {
         assert!((2..=8).contains(&most), "{most} at once");
         // Another block: it is known by now that the node has no such call.
         let id = sent(&world).await;
-        let cursor = evm.watch(None).await.unwrap();
+        let cursor = of_messages(&evm, None).await;
         let last = cursor.blocks.last().unwrap().height;
         evm.prove(last, &[id]).await.unwrap();
         assert_eq!(blocks.load(Ordering::SeqCst), 1);
@@ -578,19 +578,19 @@ async fn a_node_that_stands_still_gives_its_place_to_one_that_does_not() {
     let nodes = Nodes::new(vec![first.url.clone(), second.url.clone()], 1);
     let config = EvmConfig { nodes, alerts, ..config(&world.node, &world.deployed) };
     let evm = Evm::open(config, key(GATEWAY)).await.unwrap();
-    let cursor = evm.watch(None).await.unwrap().cursor;
+    let cursor = of_messages(&evm, None).await.cursor;
 
     clock.store(1_000, Ordering::SeqCst);
     world.node.rpc("evm_increaseTime", &json!([1_000]));
     let id = sent(&world).await;
-    let found = evm.watch(Some(cursor)).await.unwrap();
+    let found = of_messages(&evm, Some(cursor)).await;
     let outgoing = found.blocks.iter().flat_map(|block| &block.outgoing);
     assert_eq!(outgoing.map(|message| message.id()).collect::<Vec<_>>(), [id]);
     assert_eq!(told.with("stands still"), 1, "{:?}", told.all());
 
     is_still.store(0, Ordering::SeqCst);
     world.node.finalize();
-    evm.watch(Some(found.cursor)).await.unwrap();
+    of_messages(&evm, Some(found.cursor)).await;
     assert_eq!(told.with("has new blocks again"), 1, "{:?}", told.all());
     assert_eq!(told.all().len(), 2, "{:?}", told.all());
 }

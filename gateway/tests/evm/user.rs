@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::{
     ends::ending,
-    world::{GATEWAY, USER, World, amount, call_to, chain, coin, ether, key, local},
+    world::{GATEWAY, TERMS, USER, World, amount, call_to, chain, coin, ether, key, local},
 };
 
 async fn wallet(world: &World) -> Wallet {
@@ -90,8 +90,8 @@ async fn what_the_contract_would_refuse_is_told_before_anything_is_signed() {
     assert!((60_000..400_000).contains(&cost.gas), "{cost:?}");
     assert!(cost.fee > Amount::from(cost.gas), "more than a wei for each: {cost:?}");
     for (call, reason) in [
-        (call_to("e2e4", "alice"), "OwnChain()"),
-        (UserCall { expires: Some(5), ..call_to("b1c2", "alice") }, "Expires()"),
+        (call_to("e2e4", "alice"), "OwnChain: this is the contract"),
+        (UserCall { expires: Some(5), ..call_to("b1c2", "alice") }, "Expires: "),
         (UserCall { amount: ether(1_000_000), ..call_to("b1c2", "alice") }, "nsufficient"),
     ] {
         let unsigned = |_: &TransactionHash| panic!("nothing is signed");
@@ -143,7 +143,7 @@ pub(crate) async fn token(world: &World, artefact: &str, name: &str) -> Address 
     let account = TokenAccount {
         asset: format!("e2e4/{name}").parse().unwrap(),
         token,
-        ..TokenAccount::coin(coin(), ether(1))
+        ..TokenAccount::coin(coin(), TERMS, ether(1))
     };
     let contract = world.deployed.contract;
     world.owner.set_account(contract, chain("b1c2"), &account).await.unwrap();

@@ -9,20 +9,21 @@ use std::{
 
 use alloy_primitives::{Address, U256, keccak256};
 use distpos_gateway::chain::{
-    ChainEvent, Cursor, LocalChain, Submission, Submitted,
+    ChainEvent, Cursor, LocalChain, Submission, Submitted, Watched,
     evm::{
         Alerts, Deployed, Evm, EvmConfig, EvmKey, Finality, Operator, Roles, TokenAccount, UserCall,
     },
 };
 use distpos_proto::{
+    account::{Account, Limits},
     amount::Amount,
     chain::{BlockHash, ChainId, Family, GenesisTag, Height},
     code::Reply,
     header::{Header, HeaderHash},
     key::{KeySet, SecretKey},
     light::{Evidence, Known, Trusted, Verdict, verify},
-    message::{Asset, Fields, Message, MessageId, OnFail, Value},
-    policy::{Book, Decision, Limits, Own, admit},
+    message::{Asset, Fields, Message, MessageId, OnFail, TermsHash, Value},
+    policy::{AccountSettings, Case, Decision, Own, TrustLevel, admit, rules::Rules},
     proof::merkle::{Tree, TreeProof, leaf_hash},
     stage::{Admitted, Proven},
     time::UnixSeconds,
@@ -41,6 +42,8 @@ pub(crate) const GATEWAY: usize = 1;
 pub(crate) const USER: usize = 2;
 pub(crate) const SECOND: usize = 3;
 pub(crate) const PEER_TAG: GenesisTag = GenesisTag([7; 8]);
+/// What both sides have signed. The contract compares the hash and reads nothing else of it.
+pub(crate) const TERMS: TermsHash = TermsHash([0x7e; 32]);
 
 pub(crate) fn key(index: usize) -> EvmKey {
     let bytes = data_encoding::HEXLOWER.decode(KEYS[index].as_bytes()).unwrap();
@@ -172,7 +175,7 @@ impl World {
         owner.fund(contract, ether(10)).await.unwrap();
         let peer = chain("b1c2");
         owner.set_peer(contract, peer, PEER_TAG).await.unwrap();
-        let account = TokenAccount::coin(coin(), ether(5));
+        let account = TokenAccount::coin(coin(), TERMS, ether(5));
         owner.set_account(contract, peer, &account).await.unwrap();
         let evm = Evm::open(config(&node, &deployed), key(GATEWAY)).await.unwrap();
         let foreign = Foreign { own: Own { chain: chain("e2e4"), tag: deployed.tag }, deployed };
@@ -233,13 +236,13 @@ impl World {
         self.evm.submit(Submission::Deliver(admitted)).await.unwrap()
     }
 
-    /// Everything final so far, from the contract's first block.
+    /// Everything final so far of messages, from the contract's first block.
     pub(crate) async fn all(&self) -> (Vec<Message>, Vec<ChainEvent>, Cursor) {
         self.node.finalize();
         let head = self.evm.head().await.unwrap();
         let (mut outgoing, mut events, mut after) = (Vec::new(), Vec::new(), None);
         loop {
-            let watched = self.evm.watch(after).await.unwrap();
+            let watched = of_messages(&self.evm, after).await;
             for block in watched.blocks {
                 outgoing.extend(block.outgoing);
                 events.extend(block.events);
@@ -250,6 +253,22 @@ impl World {
             after = Some(watched.cursor);
         }
     }
+}
+
+/// What is new of messages. What is said of accounts is left out: each world begins with it.
+pub(crate) async fn of_messages(evm: &Evm, after: Option<Cursor>) -> Watched {
+    let mut watched = evm.watch(after).await.unwrap();
+    for block in &mut watched.blocks {
+        block.events.retain(|event| !is_of_account(event));
+    }
+    watched.blocks.retain(|block| {
+        !block.outgoing.is_empty() || !block.events.is_empty() || !block.proposals.is_empty()
+    });
+    watched
+}
+
+pub(crate) fn is_of_account(event: &ChainEvent) -> bool {
+    matches!(event, ChainEvent::AccountSet { .. } | ChainEvent::ReserveChanged { .. })
 }
 
 pub(crate) fn config(node: &Node, deployed: &Deployed) -> EvmConfig {
@@ -318,7 +337,7 @@ impl Foreign {
 
     /// The same with value.
     pub(crate) fn payment(&self, sequence: u64, recipient: &str, amount: Amount) -> Fields {
-        let value = Some(Value { asset: coin(), amount, terms: None });
+        let value = Some(Value { asset: coin(), amount, terms: Some(TERMS) });
         Fields { value, ..self.message(sequence, recipient) }
     }
 
@@ -359,13 +378,26 @@ impl Foreign {
 
     /// Admitted by a policy that leaves value to the contract.
     pub(crate) fn admitted(&self, message: &Message) -> Admitted {
-        let most = Amount::from_word([255; 32]);
-        let asset = message.fields().value.as_ref().map(|value| value.asset.clone());
-        let limits = Limits { assets: asset.into_iter().map(|asset| (asset, most)).collect() };
-        let then = UnixSeconds(0);
-        match admit(self.proven(message), self.own, &limits, &Book::default(), then) {
+        let (most, settings) = (Amount::from_word([255; 32]), AccountSettings::default());
+        let limits = Limits { credit_limit: most, window: None };
+        let terms = message.fields().value.as_ref().and_then(|value| value.terms);
+        let case = Case {
+            own: self.own,
+            now: UnixSeconds(0),
+            family: Family::Attested,
+            trust: TrustLevel::Static,
+            account: Some(&Account { terms, limits, ..Account::default() }),
+            suspended: None,
+            ahead: None,
+            settings: &settings,
+            gas: None,
+            standing: None,
+            rules: &Rules::default(),
+            found: &[],
+        };
+        match admit(self.proven(message), &case) {
             Decision::Admitted(admitted) => admitted,
-            Decision::Refused(refused) => panic!("{:?}", refused.reply()),
+            other => panic!("{other:?}"),
         }
     }
 

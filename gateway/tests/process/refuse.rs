@@ -88,17 +88,17 @@ fn rewrite<K: redb::Key + 'static>(
 #[test]
 fn a_wrong_configuration_is_refused_with_its_line_and_key() {
     let world = World::prepared();
-    world.a.edit("value_max = \"5000\"", "value_max = \"many\"");
+    world.a.edit("float = \"1000000\"", "float = \"many\"");
     let text = fs::read_to_string(world.a.config_file()).unwrap();
-    let line = 1 + text.lines().position(|line| line.starts_with("value_max")).unwrap();
+    let line = 1 + text.lines().position(|line| line.starts_with("float")).unwrap();
     let (code, said) = ended(world.a.command());
     assert_eq!(code, Some(78), "{said}");
-    let expected = format!("gateway.toml:{line}: peer.b1c2.value_max: ");
+    let expected = format!("gateway.toml:{line}: chain.ledger.float: ");
     assert!(said.contains(&expected), "expected {expected} in {said}");
     assert!(!world.a.directory.join("spool").exists(), "nothing was made");
 
     // Another genesis on a ledger that has begun is another chain.
-    world.a.edit("value_max = \"many\"", "value_max = \"5000\"");
+    world.a.edit("float = \"many\"", "float = \"1000000\"");
     world.a.start();
     world.a.terminate();
     world.a.edit("balance = \"10000\"", "balance = \"10001\"");

@@ -28,8 +28,8 @@ use crate::{
     http,
 };
 
-/// What may come in from the other side and not go out: more than any story sends.
-pub(crate) const VALUE_MAX: u64 = 5_000;
+/// How much credit each gives the other: more than any story sends.
+pub(crate) const CREDIT_LIMIT: u64 = 5_000;
 
 /// Both communities, and the name server.
 pub(crate) struct World {
@@ -45,7 +45,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Keys, ports and configuration files; nothing runs, and the name server is silent.
+    /// Keys, ports, configuration files and open accounts; nothing runs, and the name server is silent.
     pub(crate) fn prepared() -> Self {
         let home = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -59,9 +59,11 @@ impl World {
             let village = Village::prepare(home.path(), chain, [seed; 32]).unwrap();
             Gateway::of(village, home.path().join(chain))
         });
-        a.configure(a.village.configuration(&b.village, &server.to_string(), VALUE_MAX));
-        b.configure(b.village.configuration(&a.village, &server.to_string(), VALUE_MAX));
-        Self { a, b, home, server, sockets: Some(sockets), name_server: None, runtime }
+        a.configure(a.village.configuration(&b.village, &server.to_string()));
+        b.configure(b.village.configuration(&a.village, &server.to_string()));
+        let world = Self { a, b, home, server, sockets: Some(sockets), name_server: None, runtime };
+        world.agree();
+        world
     }
 
     /// The name server answers from now on.
@@ -87,6 +89,15 @@ impl World {
         let sockets = self.sockets.take().unwrap();
         let _in_runtime = self.runtime.enter();
         self.name_server = Some(sockets.serve(zone).unwrap());
+    }
+
+    /// Opens the account of each on the other's ledger, before any gateway has it open.
+    fn agree(&self) {
+        let both = [(&self.a, &self.b), (&self.b, &self.a)];
+        for (own, other) in both {
+            let opening = own.village.open_account(&other.village, CREDIT_LIMIT);
+            self.runtime.block_on(opening).unwrap();
+        }
     }
 
     /// Both gateways run, and find each other.

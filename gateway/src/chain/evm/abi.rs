@@ -1,11 +1,12 @@
 //! The contract's functions and events in Solidity's ABI: only the shapes that are used.
 
-use alloy_primitives::{Address, B256, U256, keccak256};
+use alloy_primitives::{Address, B256, I256, U256, keccak256};
 use distpos_proto::{
+    account::{Change, Limits, Window},
     address::Local,
     amount::Amount,
     chain::{ChainId, GenesisTag},
-    message::{Message, MessageId, OnFail},
+    message::{Asset, Message, MessageId, OnFail, TermsHash},
 };
 
 use super::TokenAccount;
@@ -147,17 +148,75 @@ pub(super) fn set_peer(chain: ChainId, tag: GenesisTag) -> Vec<u8> {
     call("setPeer(string,bytes8)", &[Arg::text(&chain.to_string()), Arg::tag(tag)])
 }
 
-/// `setAccount(…)`: what is counted with a chain in one asset, and how far.
+/// `setAccount(…)`: terms and limits of the account with a chain in one asset.
 pub(super) fn set_account(chain: ChainId, account: &TokenAccount) -> Vec<u8> {
+    let TokenAccount { asset, token, terms, limits } = account;
+    let (most, seconds) = limits.window.map_or_else(Default::default, |of| (of.max, of.seconds));
     let items = [
         Arg::text(&chain.to_string()),
-        Arg::text(account.asset.as_str()),
-        Arg::address(account.token),
-        Arg::amount(account.value_max),
-        Arg::amount(account.window_max),
-        Arg::number(account.window.as_secs()),
+        Arg::text(asset.as_str()),
+        Arg::address(*token),
+        Arg::Word(terms.map_or([0; 32], |terms| terms.0)),
+        Arg::amount(limits.credit_limit),
+        Arg::amount(most),
+        Arg::number(seconds),
     ];
-    call("setAccount(string,string,address,uint256,uint256,uint64)", &items)
+    call("setAccount(string,string,address,bytes32,uint256,uint256,uint64)", &items)
+}
+
+/// `deposit(…)`: of the coin with the value beside it, of a token after an allowance.
+pub(super) fn deposit(chain: ChainId, asset: &Asset, amount: Amount) -> Vec<u8> {
+    let items = [Arg::text(&chain.to_string()), Arg::text(asset.as_str()), Arg::amount(amount)];
+    call("deposit(string,string,uint256)", &items)
+}
+
+/// `settle(…)`; none if the change has no place in an `int256`.
+pub(super) fn settle(
+    chain: ChainId,
+    asset: &Asset,
+    change: Change,
+    to: Address,
+    note: &str,
+) -> Option<Vec<u8>> {
+    let items = [
+        Arg::text(&chain.to_string()),
+        Arg::text(asset.as_str()),
+        Arg::Word(word_of(change)?),
+        Arg::address(to),
+        Arg::text(note),
+    ];
+    Some(call("settle(string,string,int256,address,string)", &items))
+}
+
+/// A change as an `int256`.
+fn word_of(change: Change) -> Option<[u8; 32]> {
+    let sum = |amount: Amount| I256::try_from(U256::from_be_bytes(amount.to_word())).ok();
+    let change = match change {
+        Change::Added(amount) => sum(amount)?,
+        Change::Taken(amount) => sum(amount)?.checked_neg()?,
+    };
+    Some(change.into_raw().to_be_bytes())
+}
+
+/// The change that an `int256` says.
+pub(super) fn change(word: [u8; 32]) -> Change {
+    let change = I256::from_raw(U256::from_be_bytes(word));
+    let amount = Amount::from_word(change.unsigned_abs().to_be_bytes());
+    if change.is_negative() { Change::Taken(amount) } else { Change::Added(amount) }
+}
+
+/// A limit as the contract keeps it: 2^128 - 1 and more is none.
+pub(super) fn limit(word: [u8; 32]) -> Amount {
+    let limit = Amount::from_word(word);
+    if limit.to_u128().is_some_and(|limit| limit < u128::MAX) { limit } else { Amount::MAX }
+}
+
+/// Terms and limits, as `AccountSet` and `accountOf` give them from the head `at` on.
+pub(super) fn terms_and_limits(data: Words<'_>, at: usize) -> Option<(Option<TermsHash>, Limits)> {
+    let terms = Some(data.word(at)?).filter(|terms| *terms != [0; 32]).map(TermsHash);
+    let (max, seconds) = (limit(data.word(at + 2)?), data.number(at + 3)?);
+    let window = (seconds != 0).then_some(Window { max, seconds });
+    Some((terms, Limits { credit_limit: limit(data.word(at + 1)?), window }))
 }
 
 /// The contract's events.
@@ -170,10 +229,12 @@ pub(super) enum Event {
     Closed,
     Refunded,
     Approved,
+    AccountSet,
+    ReserveChanged,
 }
 
 impl Event {
-    const ALL: [(Self, &'static str); 7] = [
+    const ALL: [(Self, &'static str); 9] = [
         (Self::Sent, "Sent(bytes32,bytes)"),
         (Self::Delivered, "Delivered(bytes32,string,string,uint256,uint8)"),
         (Self::Voided, "Voided(bytes32,string,string)"),
@@ -181,6 +242,8 @@ impl Event {
         (Self::Closed, "Closed(bytes32,string,string,uint256)"),
         (Self::Refunded, "Refunded(bytes32)"),
         (Self::Approved, "Approved(bytes32,address,uint8,bytes)"),
+        (Self::AccountSet, "AccountSet(string,string,address,bytes32,uint256,uint256,uint64)"),
+        (Self::ReserveChanged, "ReserveChanged(string,string,address,int256,string)"),
     ];
 
     pub(super) fn all() -> impl Iterator<Item = Self> {
@@ -192,7 +255,7 @@ impl Event {
         keccak256(found.expect("every event is in the table").1)
     }
 
-    /// The event of a first topic; none for those that are not a message's.
+    /// The event of a first topic; none for those that are neither a message's nor an account's.
     pub(super) fn of(topic: &[u8; 32]) -> Option<Self> {
         Self::all().find(|event| event.topic().0 == *topic)
     }
@@ -243,52 +306,35 @@ impl<'a> Words<'a> {
     }
 }
 
-/// What a revert says, in words.
-pub(super) fn revert_text(data: &[u8]) -> String {
-    let Some((selector, rest)) = data.split_at_checked(4) else {
-        return "no reason".into();
-    };
-    let words = Words::new(rest);
-    if selector == &keccak256("Error(string)")[..4]
-        && let Some(text) = words.text(0)
-    {
-        return text.chars().filter(|c| !c.is_control()).take(120).collect();
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_what_its_word_says() {
+        let most = Amount::from_word(I256::MAX.into_raw().to_be_bytes());
+        for changed in [
+            Change::Added(Amount::from(7u64)),
+            Change::Taken(Amount::from(7u64)),
+            Change::Added(most),
+            Change::Taken(most),
+        ] {
+            assert_eq!(change(word_of(changed).unwrap()), changed);
+        }
+        assert_eq!(word_of(Change::Taken(Amount::from(1u64))), Some([255; 32]));
+        // No contract says so; the sum of a node's garbage is still a sum.
+        let least = change(I256::MIN.into_raw().to_be_bytes());
+        assert_eq!(least, Change::Taken(most.checked_add(Amount::from(1u64)).unwrap()));
+        for none in [Change::Added(Amount::MAX), Change::Taken(Amount::MAX)] {
+            assert_eq!(word_of(none), None);
+        }
     }
-    if selector == &keccak256("Panic(uint256)")[..4]
-        && let Some(code) = words.number(0)
-    {
-        return format!("panic {code:#x}");
+
+    #[test]
+    fn a_limit_that_the_contract_cannot_hold_is_none() {
+        assert_eq!(limit(Amount::from(u128::MAX - 1).to_word()), Amount::from(u128::MAX - 1));
+        for none in [Amount::from(u128::MAX), Amount::MAX] {
+            assert_eq!(limit(none.to_word()), Amount::MAX);
+        }
     }
-    let own = [
-        "NotGateway()",
-        "NotOwner()",
-        "InsufficientGas()",
-        "Reasons()",
-        "Reentered()",
-        "NotAnAddress()",
-        "OwnChain()",
-        "DataTooLong()",
-        "NotOnFail()",
-        "Expires()",
-        "NotAChainId()",
-        "NotAnAsset()",
-        "NoOwner()",
-        "Required()",
-        "NotPauser()",
-        "IsPaused()",
-        "NoPeer()",
-        "NoAccount()",
-        "OtherToken()",
-        "NothingArrived()",
-        "NothingOwed()",
-        "TooMuch()",
-        "TooManyGateways()",
-        "PlainPayment()",
-        "PaymentRefused()",
-    ];
-    let named = own.iter().find(|name| selector == &keccak256(name)[..4]);
-    named.map_or_else(
-        || format!("custom error 0x{}", data_encoding::HEXLOWER.encode(selector)),
-        |name| (*name).to_owned(),
-    )
 }

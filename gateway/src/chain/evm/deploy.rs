@@ -15,10 +15,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    EvmKey, Teller, abi,
+    EvmConfig, EvmKey, Teller, abi,
     abi::{Arg, Event, Words},
     answer::{Hex, Quantity, Receipt, hex},
-    genesis_tag,
+    find_chain, genesis_tag,
     rpc::{Rpc, RpcError, garbage},
     sender::{Action, Sender},
 };
@@ -37,7 +37,7 @@ struct Artefact {
 
 /// A key at a node: the owner's, to deploy and to set up, or a user's, to send.
 pub struct Operator {
-    rpc: Arc<Rpc>,
+    pub(super) rpc: Arc<Rpc>,
     sender: Sender,
 }
 
@@ -102,6 +102,22 @@ impl Operator {
         let call = "eth_chainId";
         let found: Quantity = rpc.call(call, json!([])).await?;
         let chain_id = u64::try_from(found.0).map_err(|_| garbage(call, "2^64 or more"))?;
+        Self::over(rpc, chain_id, key)
+    }
+
+    /// A key at the nodes of a configuration, whose contract must be there.
+    ///
+    /// # Errors
+    /// [`ChainError::OtherChain`] if the nodes are of another chain or there is no such contract,
+    /// others if no node answers.
+    pub async fn of(config: &EvmConfig, key: EvmKey) -> Result<Self, ChainError> {
+        let rpc = Arc::new(Rpc::new(&config.nodes, config.alerts.teller.clone())?);
+        find_chain(&rpc, config).await?;
+        rpc.settle().await;
+        Self::over(rpc, config.eth_chain_id, key)
+    }
+
+    fn over(rpc: Arc<Rpc>, chain_id: u64, key: EvmKey) -> Result<Self, ChainError> {
         let sender = Sender::open(
             Arc::clone(&rpc),
             chain_id,
@@ -251,7 +267,8 @@ impl Operator {
             Ok(receipt) => Ok(receipt),
             // Whoever called is there to read why, and may call again.
             Err(RpcError::Node(_, error)) => {
-                Err(ChainError::Refused(Reply::new(Code::POLICY, error.to_string())))
+                let why = error.refusal().unwrap_or_else(|| error.to_string());
+                Err(ChainError::Refused(Reply::new(Code::POLICY, why)))
             }
             Err(error) => Err(error.into()),
         }

@@ -1,41 +1,14 @@
-//! What the contract's owner says once and changes seldom: roles, peers, limits, the float; and how
-//! the contract is paused.
-
-use std::time::Duration;
+//! What the contract's owner says once and changes seldom: roles, peers, the float; and how the
+//! contract is paused. What is counted with peers is in `accounts`.
 
 use alloy_primitives::Address;
 use distpos_proto::{
     amount::Amount,
     chain::{ChainId, GenesisTag},
-    message::Asset,
 };
 
-use super::{Operator, abi, abi::Arg};
+use super::{Operator, abi, abi::Arg, status};
 use crate::chain::ChainError;
-
-/// What is counted with a peer chain in one asset, and how far.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenAccount {
-    /// The asset's name, the same on both sides.
-    pub asset: Asset,
-    /// What backs it here: an ERC-20 contract, or zero for the chain's own coin. It never changes.
-    pub token: Address,
-    /// Most that `in − out` may come to, in the smallest unit.
-    pub value_max: Amount,
-    /// Most that may arrive at once; it frees itself evenly over `window`.
-    pub window_max: Amount,
-    /// How long a used-up `window_max` takes to be free again, in whole seconds; zero: no such limit.
-    pub window: Duration,
-}
-
-impl TokenAccount {
-    /// The chain's own coin under this name, without a window.
-    #[must_use]
-    pub fn coin(asset: Asset, value_max: Amount) -> Self {
-        let (token, window_max, window) = (Address::ZERO, Amount::ZERO, Duration::ZERO);
-        Self { asset, token, value_max, window_max, window }
-    }
-}
 
 /// Every call fails with [`ChainError`] if the node does not answer, and is refused unless this is
 /// the contract's owner.
@@ -95,6 +68,18 @@ impl Operator {
         self.tell(contract, abi::call("resume()", &[])).await
     }
 
+    /// The genesis tag that a chain is registered with; none if it is not.
+    ///
+    /// # Errors
+    /// [`ChainError`] if the node does not answer.
+    pub async fn peer(
+        &self,
+        contract: Address,
+        chain: ChainId,
+    ) -> Result<Option<GenesisTag>, ChainError> {
+        status::peer(&self.rpc, contract, chain).await
+    }
+
     /// Registers a peer chain under its genesis tag.
     ///
     /// # Errors
@@ -106,20 +91,6 @@ impl Operator {
         tag: GenesisTag,
     ) -> Result<(), ChainError> {
         self.tell(contract, abi::set_peer(chain, tag)).await
-    }
-
-    /// Opens an account with a registered peer, or changes its limits.
-    ///
-    /// # Errors
-    /// [`ChainError`], as said above; refused for a peer that is not registered, and for another
-    /// token than the account has.
-    pub async fn set_account(
-        &self,
-        contract: Address,
-        chain: ChainId,
-        account: &TokenAccount,
-    ) -> Result<(), ChainError> {
-        self.tell(contract, abi::set_account(chain, account)).await
     }
 
     /// Adds to the contract's own float of the coin. Anybody may.

@@ -11,6 +11,7 @@ use super::{
     abi::Words,
     answer::{Hex, hex},
     approvals::required,
+    reverts,
     rpc::garbage,
     wallet::account_of,
     watch::reason,
@@ -82,7 +83,7 @@ fn read(answer: &[u8]) -> Option<Found> {
         2 => {
             let detail = result.bytes(2)?;
             if !detail.is_empty() {
-                text = format!("{text}: {}", abi::revert_text(detail));
+                text = format!("{text}: {}", reverts::text(detail));
             }
             return Some(Found::WouldVoid(Reply::new(code, text)));
         }

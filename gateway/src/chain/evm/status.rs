@@ -1,7 +1,7 @@
 //! How the contract stands: for `evm status`. What is set up is found by the contract's events, how
 //! it stands by its views.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use alloy_primitives::{Address, B256, U256, keccak256};
 use distpos_proto::{
@@ -13,8 +13,9 @@ use distpos_proto::{
 use serde_json::json;
 
 use super::{
-    Nodes, Teller, abi,
-    abi::{Arg, Words},
+    AccountStatus, Nodes, Teller, TokenStatus, abi,
+    abi::{Arg, Event, Words},
+    accounts,
     answer::{Block, LogEntry, Quantity, hex},
     genesis_tag,
     rpc::{Rpc, garbage},
@@ -50,7 +51,7 @@ pub struct Status {
     pub gateways: Vec<GatewayStatus>,
     /// The chains that are registered.
     pub peers: Vec<PeerStatus>,
-    /// What is counted with them.
+    /// What is or was counted with them.
     pub accounts: Vec<AccountStatus>,
     /// What the contract holds.
     pub tokens: Vec<TokenStatus>,
@@ -74,42 +75,6 @@ pub struct PeerStatus {
     pub chain: ChainId,
     /// Its genesis tag.
     pub tag: GenesisTag,
-}
-
-/// What is counted with a chain in one asset; sums in the token's smallest unit.
-#[derive(Debug, Clone)]
-pub struct AccountStatus {
-    /// The chain.
-    pub chain: ChainId,
-    /// What it is counted in.
-    pub asset: Asset,
-    /// The token that stands for it; zero: the coin.
-    pub token: Address,
-    /// Most that `received − sent` may come to.
-    pub value_max: Amount,
-    /// Most that may come in at once, where there is a window.
-    pub window_max: Amount,
-    /// In how many seconds the whole window frees itself; 0: there is none.
-    pub window_seconds: u64,
-    /// What of the window is used now.
-    pub window_used: Amount,
-    /// What has come in.
-    pub received: Amount,
-    /// What has gone out.
-    pub sent: Amount,
-}
-
-/// What the contract holds of a token; sums in its smallest unit.
-#[derive(Debug, Clone)]
-pub struct TokenStatus {
-    /// The token; zero: the coin.
-    pub token: Address,
-    /// What may be paid out.
-    pub free: Amount,
-    /// What has left and is neither delivered nor refunded yet.
-    pub escrow: Amount,
-    /// What waits to be claimed.
-    pub owed: Amount,
 }
 
 /// Asks how a contract stands. Its events are read from `start` on; `accounts` are shown beside the
@@ -139,11 +104,11 @@ pub async fn status(
     }
     let (mut opened, mut tokens) = (Vec::new(), Vec::new());
     for (chain, asset) in set_up.accounts {
-        opened.extend(seen.account(chain, asset).await?);
+        opened.push(accounts::read(&seen.rpc, contract, chain, &asset).await?);
     }
     let named = opened.iter().map(|account| account.token);
     for token in named.chain([Address::ZERO]).collect::<BTreeSet<_>>() {
-        tokens.push(seen.token(token).await?);
+        tokens.push(accounts::holdings(&seen.rpc, contract, token).await?);
     }
     let pauser = seen.address("pauser()").await?;
     Ok(Status {
@@ -171,7 +136,7 @@ const BLOCK: &str = "eth_getBlockByNumber";
 struct SetUp {
     gateways: BTreeSet<Address>,
     peers: BTreeSet<ChainId>,
-    accounts: BTreeMap<(ChainId, String), Asset>,
+    accounts: BTreeSet<(ChainId, Asset)>,
 }
 
 impl SetUp {
@@ -182,9 +147,8 @@ impl SetUp {
             self.gateways.insert(Address::from_word(log.topics.get(1)?.0.into()));
         } else if topic == keccak256("PeerSet(string,bytes8)") {
             self.peers.insert(data.text(0)?.parse().ok()?);
-        } else if topic == keccak256("AccountSet(string,string,address,uint256,uint256,uint64)") {
-            let (chain, asset) = (data.text(0)?.parse().ok()?, data.text(1)?);
-            self.accounts.insert((chain, asset.clone()), asset.parse().ok()?);
+        } else if topic == Event::AccountSet.topic() {
+            self.accounts.insert((data.text(0)?.parse().ok()?, data.text(1)?.parse().ok()?));
         }
         Some(())
     }
@@ -233,47 +197,10 @@ impl Look {
     async fn peers(&self, chains: BTreeSet<ChainId>) -> Result<Vec<PeerStatus>, ChainError> {
         let mut peers = Vec::new();
         for chain in chains {
-            let words = self.words("peerOf(string)", &[Arg::text(&chain.to_string())], 2).await?;
-            if words[0] != U256::ZERO {
-                let mut tag = GenesisTag([0; 8]);
-                tag.0.copy_from_slice(&words[1].to_be_bytes::<32>()[..8]);
-                peers.push(PeerStatus { chain, tag });
-            }
+            let tag = peer(&self.rpc, self.contract, chain).await?;
+            peers.extend(tag.map(|tag| PeerStatus { chain, tag }));
         }
         Ok(peers)
-    }
-
-    /// None if it is closed by now.
-    async fn account(
-        &self,
-        (chain, name): (ChainId, String),
-        asset: Asset,
-    ) -> Result<Option<AccountStatus>, ChainError> {
-        let items = [Arg::text(&chain.to_string()), Arg::text(&name)];
-        let account = self.words("accountOf(string,string)", &items, 6).await?;
-        let book = self.words("bookOf(string,string)", &items, 2).await?;
-        let sum = |word: U256| Amount::from_word(word.to_be_bytes());
-        Ok((account[0] != U256::ZERO).then(|| AccountStatus {
-            chain,
-            asset,
-            token: Address::from_word(account[1].into()),
-            value_max: sum(account[2]),
-            window_max: sum(account[3]),
-            window_seconds: u64::try_from(account[4]).unwrap_or(u64::MAX),
-            window_used: sum(account[5]),
-            received: sum(book[0]),
-            sent: sum(book[1]),
-        }))
-    }
-
-    async fn token(&self, token: Address) -> Result<TokenStatus, ChainError> {
-        let of = [Arg::address(token)];
-        let sum = async |signature| {
-            let words = self.words(signature, &of, 1).await?;
-            Ok::<_, ChainError>(Amount::from_word(words[0].to_be_bytes()))
-        };
-        let (free, escrow) = (sum("free(address)").await?, sum("openEscrow(address)").await?);
-        Ok(TokenStatus { token, free, escrow, owed: sum("owed(address)").await? })
     }
 
     async fn address(&self, signature: &str) -> Result<Address, ChainError> {
@@ -281,21 +208,44 @@ impl Look {
     }
 
     async fn number(&self, signature: &str, items: &[Arg]) -> Result<u64, ChainError> {
-        let word = self.words(signature, items, 1).await?[0];
+        let word = U256::from_be_bytes(self.words(signature, items, 1).await?[0]);
         u64::try_from(word).map_err(|_| garbage("eth_call", format!("{signature}: {word}")))
     }
 
-    /// Exactly so many words of a view's answer.
     async fn words(
         &self,
         signature: &str,
         items: &[Arg],
         count: usize,
-    ) -> Result<Vec<U256>, ChainError> {
-        let answer = view(&self.rpc, self.contract, abi::call(signature, items)).await?;
-        let words = Words::new(&answer);
-        let all = (0..count).map(|index| words.word(index).map(U256::from_be_bytes)).collect();
-        let short = || garbage("eth_call", format!("{signature} gives fewer than {count} words"));
-        Option::ok_or_else(all, short)
+    ) -> Result<Vec<[u8; 32]>, ChainError> {
+        words(&self.rpc, self.contract, signature, items, count).await
     }
+}
+
+/// The genesis tag that a chain is registered with; none if it is not.
+pub(super) async fn peer(
+    rpc: &Rpc,
+    contract: Address,
+    chain: ChainId,
+) -> Result<Option<GenesisTag>, ChainError> {
+    let items = [Arg::text(&chain.to_string())];
+    let found = words(rpc, contract, "peerOf(string)", &items, 2).await?;
+    let mut tag = GenesisTag([0; 8]);
+    tag.0.copy_from_slice(&found[1][..8]);
+    Ok((found[0] != [0; 32]).then_some(tag))
+}
+
+/// Exactly so many words of a view's answer.
+pub(super) async fn words(
+    rpc: &Rpc,
+    contract: Address,
+    signature: &str,
+    items: &[Arg],
+    count: usize,
+) -> Result<Vec<[u8; 32]>, ChainError> {
+    let answer = view(rpc, contract, abi::call(signature, items)).await?;
+    let words = Words::new(&answer);
+    let all = (0..count).map(|index| words.word(index)).collect();
+    let short = || garbage("eth_call", format!("{signature} gives fewer than {count} words"));
+    Option::ok_or_else(all, short)
 }

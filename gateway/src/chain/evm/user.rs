@@ -216,7 +216,10 @@ impl Wallet {
         });
         match self.reader.rpc.call::<Number>("eth_estimateGas", json!([asked])).await {
             Ok(gas) => Ok(gas.0),
-            Err(RpcError::Node(_, error)) => Err(WalletError::Refused(error.to_string())),
+            Err(RpcError::Node(_, error)) => {
+                let why = error.refusal().unwrap_or_else(|| error.to_string());
+                Err(WalletError::Refused(why))
+            }
             Err(error) => Err(chain(error)),
         }
     }

@@ -7,17 +7,18 @@ use std::{
 
 use alloy_primitives::Address;
 use distpos_proto::{
+    amount::Amount,
     chain::{BlockHash, ChainId, Height},
     code::{Code, Reply},
     light::evm::message_in_log,
-    message::{Message, MessageId, Value},
+    message::{Asset, Message, MessageId, Value},
     receipt::Call,
     time::UnixSeconds,
 };
 use serde_json::json;
 
 use super::{
-    Evm,
+    Evm, abi,
     abi::{Event, Words},
     answer::{LogEntry, hex},
     approvals::Action,
@@ -29,6 +30,8 @@ use crate::chain::{ChainError, ChainEvent, Cursor, FinalBlock, Proposal, Watched
 /// Most blocks asked for at once: a limit of many nodes.
 pub(super) const RANGE_BLOCKS_MAX: u64 = 1_000;
 pub(super) const LOGS: &str = "eth_getLogs";
+/// Longest note of a settlement that is kept, in characters: the event's may be of any length.
+const NOTE_CHARS_MAX: usize = 200;
 
 /// How many blocks the node gives logs of at once: halved when it refuses, doubled when it does not.
 pub(super) struct LogRange(AtomicU64);
@@ -246,8 +249,8 @@ fn event_of(event: Event, log: &LogEntry) -> Result<ChainEvent, ChainError> {
 }
 
 fn read_event(event: Event, log: &LogEntry) -> Option<ChainEvent> {
-    let id = MessageId(log.topics.get(1)?.0);
-    let data = Words::new(&log.data.0);
+    let topic = log.topics.get(1)?.0;
+    let (id, data) = (MessageId(topic), Words::new(&log.data.0));
     match event {
         Event::Delivered => Some(ChainEvent::Delivered {
             id,
@@ -269,6 +272,17 @@ fn read_event(event: Event, log: &LogEntry) -> Option<ChainEvent> {
             Some(ChainEvent::Closed { id, destination: chain(data)?, value: value(data)? })
         }
         Event::Refunded => Some(ChainEvent::Refunded { id }),
+        Event::AccountSet => {
+            let (terms, limits) = abi::terms_and_limits(data, 2)?;
+            Some(ChainEvent::AccountSet { chain: chain(data)?, asset: asset(data)?, terms, limits })
+        }
+        Event::ReserveChanged => Some(ChainEvent::ReserveChanged {
+            chain: chain(data)?,
+            asset: asset(data)?,
+            change: abi::change(data.word(2)?),
+            by: data_encoding::HEXLOWER.encode(&topic[12..]),
+            note: shown(&data.text(3)?),
+        }),
         Event::Sent | Event::Skipped | Event::Approved => None,
     }
 }
@@ -284,14 +298,23 @@ fn chain(data: Words<'_>) -> Option<ChainId> {
     data.text(0)?.parse().ok()
 }
 
+fn asset(data: Words<'_>) -> Option<Asset> {
+    data.text(1)?.parse().ok()
+}
+
+/// A note of the contract's owner, as it can be shown anywhere.
+fn shown(note: &str) -> String {
+    note.chars().filter(|c| !c.is_control()).take(NOTE_CHARS_MAX).collect()
+}
+
 /// `(asset, amount)` at the heads 1 and 2; the inner option is a message without value.
 #[expect(clippy::option_option, reason = "malformed, no value and a value are three answers")]
 fn value(data: Words<'_>) -> Option<Option<Value>> {
-    let amount = distpos_proto::amount::Amount::from_word(data.word(2)?);
+    let amount = Amount::from_word(data.word(2)?);
     if amount.is_zero() {
         return Some(None);
     }
-    Some(Some(Value { asset: data.text(1)?.parse().ok()?, amount, terms: None }))
+    Some(Some(Value { asset: asset(data)?, amount, terms: None }))
 }
 
 /// `<code> <text>`; what another gateway wrote without one is taken for a refusal by policy.

@@ -16,6 +16,7 @@ use crate::{
     cli::evm_key,
 };
 
+mod accounts;
 mod owner;
 mod status;
 
@@ -41,8 +42,14 @@ pub(super) enum Command {
     Pause(owner::Act),
     /// End a pause.
     Resume(owner::Act),
-    /// Register a peer chain, and open or change an account with it; once for each asset.
+    /// Register a peer chain by its genesis tag.
     Peer(owner::PeerArguments),
+    /// Open, change or close an account with a peer; what is not named stays as it is.
+    Account(accounts::AccountArguments),
+    /// Book what was settled with a peer outside the chain.
+    Settle(accounts::SettleArguments),
+    /// Pay into a peer's reserve here; any key may.
+    Deposit(accounts::DepositArguments),
     /// Add to what the contract may pay out.
     Fund(owner::FundArguments),
     /// Show how the contract and its chain stand; changes nothing.
@@ -118,6 +125,9 @@ pub(super) async fn execute(command: Command) -> Result<Exit, Failure> {
         Command::Pause(act) => owner::pause(&act).await,
         Command::Resume(act) => owner::resume(&act).await,
         Command::Peer(arguments) => owner::peer(&arguments).await,
+        Command::Account(arguments) => accounts::account(&arguments).await,
+        Command::Settle(arguments) => accounts::settle(&arguments).await,
+        Command::Deposit(arguments) => accounts::deposit(&arguments).await,
         Command::Fund(arguments) => owner::fund(&arguments).await,
         Command::Status(arguments) => status::execute(&arguments).await,
     }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::node::ANSWER_BYTES_MAX;
 use crate::chain::{
     ChainError,
-    evm::{abi, answer, watch::LOGS},
+    evm::{answer, reverts, watch::LOGS},
 };
 
 /// What became of a call.
@@ -54,6 +54,11 @@ impl NodeError {
         answer::bytes_of(&text)
     }
 
+    /// What our contract says to its caller, where it is the contract that refuses the call.
+    pub(in crate::chain::evm) fn refusal(&self) -> Option<String> {
+        reverts::own(&self.data()?)
+    }
+
     pub(super) fn is_no_method(&self) -> bool {
         self.code == Self::NO_METHOD
     }
@@ -79,7 +84,7 @@ impl fmt::Display for NodeError {
         let text: String = self.message.chars().filter(|c| !c.is_control()).take(200).collect();
         write!(f, "error {}: {text}", self.code)?;
         match self.data() {
-            Some(data) => write!(f, " ({})", abi::revert_text(&data)),
+            Some(data) => write!(f, " ({})", reverts::text(&data)),
             None => Ok(()),
         }
     }

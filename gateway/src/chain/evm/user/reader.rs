@@ -13,8 +13,9 @@ use serde_json::json;
 
 use super::{
     super::{
-        Teller, abi,
+        AccountStatus, Teller, abi,
         abi::{Arg, Words},
+        accounts,
         answer::{Hex, Number, Quantity, hex},
         check_contract, genesis_tag,
         rpc::{Rpc, RpcError, garbage},
@@ -166,6 +167,19 @@ impl Reader {
             "" => Ok(None),
             text => text.parse().map(Some).map_err(|error| garbage("assetFor", format!("{error}"))),
         }
+    }
+
+    /// The account with a peer in an asset; one that was never opened is closed and empty.
+    ///
+    /// # Errors
+    /// [`ChainError`] if the node does not answer.
+    pub async fn peer_account(
+        &self,
+        contract: Address,
+        peer: ChainId,
+        asset: &Asset,
+    ) -> Result<AccountStatus, ChainError> {
+        accounts::read(&self.rpc, contract, peer, asset).await
     }
 
     /// Refunds that could not be paid out and wait for their owner: of a token, or with zero of the

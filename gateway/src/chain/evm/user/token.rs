@@ -1,13 +1,17 @@
 //! Tokens: the allowance and the message, deposits for others, and refunds that wait.
 
 use alloy_primitives::Address;
-use distpos_proto::{address::Address as Recipient, amount::Amount, message::MessageId};
-
+use distpos_proto::{
+    address::Address as Recipient,
+    amount::Amount,
+    chain::ChainId,
+    message::{Asset, MessageId},
+};
 use serde_json::json;
 
 use super::{
     super::{
-        UserCall, abi,
+        AccountMove, UserCall, abi,
         abi::{Arg, Words},
         answer::{Hex, hex},
         rpc::RpcError,
@@ -175,6 +179,37 @@ impl Wallet {
         let input = abi::call("forwardDeposit(string,address,address)", &items);
         let receipt = self.transact(Call { to: outbox, value: Amount::ZERO, input }, told).await?;
         Ok((receipt.transaction_hash.0, message_of(&receipt, outbox)?.id()))
+    }
+
+    /// Pays into a peer's reserve here, in what backs its account; gives the transaction's hash, and
+    /// the account as it was and is. Anybody may; a token that takes a charge adds what arrives.
+    ///
+    /// # Errors
+    /// [`WalletError::Refused`] if the account is not open or this key has too little.
+    pub async fn deposit(
+        &self,
+        contract: Address,
+        (chain, asset): (ChainId, &Asset),
+        amount: Amount,
+        told: Told<'_>,
+    ) -> Result<(TransactionHash, AccountMove), WalletError> {
+        let before = self.reader.peer_account(contract, chain, asset).await?;
+        if before.terms.is_none() {
+            let what = format!("no open account with {chain} in {asset}");
+            return Err(WalletError::Refused(what));
+        }
+        let value = if before.token.is_zero() {
+            amount
+        } else {
+            // Before the allowance: that costs gas, and would stay.
+            self.holds(before.token, amount).await?;
+            self.allow(contract, before.token, amount, told).await?;
+            Amount::ZERO
+        };
+        let call = Call { to: contract, value, input: abi::deposit(chain, asset, amount) };
+        let transaction = self.transact(call, told).await?.transaction_hash.0;
+        let after = self.reader.peer_account(contract, chain, asset).await?;
+        Ok((transaction, AccountMove { before, after }))
     }
 
     /// Takes refunds that could not be paid out, of a token or with zero of the own coin.

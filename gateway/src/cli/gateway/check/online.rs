@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Findings;
 use crate::{
-    chain::evm::{Inspection, Status, inspect, status},
+    chain::evm::{AccountStatus, Inspection, Status, inspect, status},
     cli::Failure,
     config::{Config, EvmNode, Node},
     daemon,
@@ -59,7 +59,8 @@ async fn look_at_nodes(
     Ok(())
 }
 
-/// What the contract and the configuration say of the peers: both refuse, so both must agree.
+/// What the contract says of the configuration's peers. Accounts and their limits are the contract's
+/// alone; whether their terms are those that were agreed, the gateway's spool knows.
 fn compare(findings: &mut Findings, config: &Config, status: &Status) {
     for (chain, peer) in &config.peers {
         let genesis = peer.anchor.as_ref().map(|anchor| anchor.genesis);
@@ -76,14 +77,20 @@ fn compare(findings: &mut Findings, config: &Config, status: &Status) {
             )),
             (Some(_), _) => {}
         }
-        for account in status.accounts.iter().filter(|account| account.chain == *chain) {
+        let is_open = |found: &&AccountStatus| found.chain == *chain && found.terms.is_some();
+        let open: Vec<_> = status.accounts.iter().filter(is_open).collect();
+        if open.is_empty() {
+            findings.warnings.push(format!(
+                "peer.{chain} has no open account at the contract: its value is refused (5.2.1); \
+                 see `evm account`"
+            ));
+        }
+        for account in open.iter().filter(|account| account.limits.window.is_none()) {
             let asset = &account.asset;
-            if account.window_seconds == 0 {
-                findings.warnings.push(format!(
-                    "peer.{chain}: the account in {asset} has no window: a stolen gateway key is \
-                     stopped by nothing but what the vault holds; see `evm peer --window-max`"
-                ));
-            }
+            findings.warnings.push(format!(
+                "peer.{chain}: the account in {asset} has no window: a stolen gateway key is \
+                 stopped by nothing but what the vault holds; see `evm account --window-max`"
+            ));
         }
     }
 }

@@ -1,24 +1,16 @@
 //! `distpos-gateway evm gateway, required, pauser, pause, resume, peer, fund`: what the contract's
-//! owner says, each time with a reason that is printed with what was done.
-
-use std::time::Duration;
+//! owner says, each time with a reason that is printed with what was done. (`account`, `settle` and
+//! `deposit` are in `accounts`.)
 
 use alloy_primitives::Address;
 use clap::Args;
-use distpos_proto::{
-    chain::{ChainId, GenesisTag},
-    message::Asset,
-};
+use distpos_proto::chain::{ChainId, GenesisTag};
 
 use super::{
     super::{Exit, Failure, say},
     Owner, account,
 };
-use crate::{
-    chain::evm::{Operator, TokenAccount},
-    cli::amount,
-    config::text::parse_duration,
-};
+use crate::{chain::evm::Operator, cli::amount};
 
 /// On which contract, with whose key, and why.
 #[derive(Args)]
@@ -30,7 +22,7 @@ pub(in crate::cli::gateway) struct Act {
     contract: Address,
     /// Why; it is printed with what was done.
     #[arg(long)]
-    reason: String,
+    pub(super) reason: String,
 }
 
 #[derive(Args)]
@@ -72,21 +64,6 @@ pub(in crate::cli::gateway) struct PeerArguments {
     /// The peer's genesis tag.
     #[arg(long, value_name = "16 HEX DIGITS")]
     genesis: GenesisTag,
-    /// The asset that is counted with it, such as e2e4/coin.
-    #[arg(long)]
-    asset: Asset,
-    /// The ERC-20 contract that backs it here; the chain's own coin unless said otherwise.
-    #[arg(long, value_name = "0x…", value_parser = account)]
-    token: Option<Address>,
-    /// Most that in − out may come to, in the smallest unit or, for the coin, with a unit.
-    #[arg(long, value_name = "AMOUNT")]
-    value_max: String,
-    /// Most that may arrive within --window; no such limit unless said, each time.
-    #[arg(long, value_name = "AMOUNT", requires = "window")]
-    window_max: Option<String>,
-    /// How long a used-up --window-max takes to be free again, such as 24h.
-    #[arg(long, value_name = "DURATION", requires = "window_max", value_parser = window)]
-    window: Option<Duration>,
 }
 
 #[derive(Args)]
@@ -101,21 +78,14 @@ pub(in crate::cli::gateway) struct FundArguments {
     amount: String,
 }
 
-fn window(text: &str) -> Result<Duration, String> {
-    match parse_duration(text)? {
-        window if window.as_secs() > 0 => Ok(window),
-        _ => Err(format!("found {text:?}, expected 1s or more")),
-    }
-}
-
 impl Act {
-    async fn connect(&self) -> Result<(Operator, Address), Failure> {
+    pub(super) async fn connect(&self) -> Result<(Operator, Address), Failure> {
         let operator = self.owner.connect().await?;
         operator.check_contract(self.contract).await?;
         Ok((operator, self.contract))
     }
 
-    fn done(&self, what: impl std::fmt::Display) -> Result<Exit, Failure> {
+    pub(super) fn done(&self, what: impl std::fmt::Display) -> Result<Exit, Failure> {
         say(format_args!("{what}: {}", self.reason))?;
         Ok(Exit::Done)
     }
@@ -154,28 +124,17 @@ pub(super) async fn resume(act: &Act) -> Result<Exit, Failure> {
 }
 
 pub(super) async fn peer(arguments: &PeerArguments) -> Result<Exit, Failure> {
-    let PeerArguments { chain, genesis, asset, token, .. } = arguments;
-    let of_coin = token.is_none();
-    let sum = |text: &str| amount::parse(text, of_coin).map_err(Failure::usage);
-    let account = TokenAccount {
-        asset: asset.clone(),
-        token: token.unwrap_or(Address::ZERO),
-        value_max: sum(&arguments.value_max)?,
-        window_max: sum(arguments.window_max.as_deref().unwrap_or("0"))?,
-        window: arguments.window.unwrap_or(Duration::ZERO),
-    };
-    let (operator, contract) = arguments.act.connect().await?;
+    let PeerArguments { chain, genesis, act } = arguments;
+    let (operator, contract) = act.connect().await?;
+    let before = operator.peer(contract, *chain).await?;
+    if before == Some(*genesis) {
+        return act.done(format_args!("nothing to do: {chain} is registered, genesis {genesis}"));
+    }
     operator.set_peer(contract, *chain, *genesis).await?;
-    operator.set_account(contract, *chain, &account).await?;
-    let TokenAccount { value_max, window_max, .. } = account;
-    // A window that is not named again is gone: whoever only raises value_max has to see that.
-    let window = match account.window.as_secs() {
-        0 => "no window".to_owned(),
-        seconds => format!("window {window_max} in {seconds} s"),
-    };
-    arguments.act.done(format_args!(
-        "registered {chain}: genesis {genesis}, asset {asset}, value_max {value_max}, {window}"
-    ))
+    match before {
+        Some(before) => act.done(format_args!("{chain}: genesis {before} -> {genesis}")),
+        None => act.done(format_args!("registered {chain}: genesis {genesis}")),
+    }
 }
 
 pub(super) async fn fund(arguments: &FundArguments) -> Result<Exit, Failure> {

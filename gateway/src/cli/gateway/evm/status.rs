@@ -4,10 +4,10 @@ use std::{path::PathBuf, sync::Arc};
 
 use alloy_primitives::{Address, U256, utils::format_ether};
 use clap::Args;
-use distpos_proto::{amount::Amount, chain::Height};
+use distpos_proto::{account::Figures, amount::Amount, chain::Height};
 use serde_json::{Value as Json, json};
 
-use super::account;
+use super::{account, accounts};
 use crate::{
     chain::evm::{self, AccountStatus, Nodes, Status, TokenStatus},
     cli::{Exit, Failure, say, say_json},
@@ -89,21 +89,31 @@ fn tell(status: &Status) -> Result<(), Failure> {
     for account in &status.accounts {
         row("account", account_row(account))?;
     }
-    for TokenStatus { token, free, escrow, owed } in &status.tokens {
-        row("holds", format!("{}: free {free}, in escrow {escrow}, owed {owed}", name(*token)))?;
+    for held in &status.tokens {
+        let TokenStatus { token, covered, escrow, owed, .. } = held;
+        let (name, float) = (name(*token), held.float());
+        row(
+            "holds",
+            format!("{name}: float {float}, covered {covered}, in escrow {escrow}, owed {owed}"),
+        )?;
     }
     Ok(())
 }
 
 fn account_row(account: &AccountStatus) -> String {
-    let AccountStatus { chain, asset, token, value_max, received, sent, .. } = account;
+    let AccountStatus { chain, asset, limits, figures, .. } = account;
+    let Figures { reserve, received, sent, pending_out, .. } = figures;
     let mut row = format!(
-        "{chain} {asset} ({}): received {received}, sent {sent}, value_max {value_max}",
-        name(*token)
+        "{chain} {asset} ({}): terms {}, credit_limit {}, reserve {reserve}, received {received}, \
+         sent {sent}, pending_out {pending_out}, cover {}",
+        account.backing(),
+        accounts::terms(account),
+        accounts::limit(limits.credit_limit),
+        account.cover(),
     );
-    if account.window_seconds > 0 {
-        let AccountStatus { window_used, window_max, window_seconds, .. } = account;
-        row += &format!(", window {window_used} of {window_max} in {window_seconds} s");
+    if limits.window.is_some() {
+        let used = account.window_used;
+        row += &format!(", window {used} of {}", accounts::window(limits.window));
     }
     row
 }
@@ -131,23 +141,12 @@ fn as_json(status: &Status) -> Json {
         .peers
         .iter()
         .map(|peer| json!({"chain": peer.chain.to_string(), "genesis": peer.tag.to_string()}));
-    let accounts = status.accounts.iter().map(|account| {
-        json!({
-            "chain": account.chain.to_string(),
-            "asset": account.asset.to_string(),
-            "token": account.token.to_string(),
-            "value_max": account.value_max.to_string(),
-            "window_max": account.window_max.to_string(),
-            "window_seconds": account.window_seconds,
-            "window_used": account.window_used.to_string(),
-            "received": account.received.to_string(),
-            "sent": account.sent.to_string(),
-        })
-    });
     let tokens = status.tokens.iter().map(|token| {
         json!({
             "token": token.token.to_string(),
             "free": token.free.to_string(),
+            "covered": token.covered.to_string(),
+            "float": token.float().to_string(),
             "escrow": token.escrow.to_string(),
             "owed": token.owed.to_string(),
         })
@@ -165,7 +164,7 @@ fn as_json(status: &Status) -> Json {
         "required": status.required,
         "gateways": gateways.collect::<Vec<_>>(),
         "peers": peers.collect::<Vec<_>>(),
-        "accounts": accounts.collect::<Vec<_>>(),
+        "accounts": status.accounts.iter().map(accounts::view).collect::<Vec<_>>(),
         "tokens": tokens.collect::<Vec<_>>(),
     })
 }
