@@ -58,8 +58,8 @@ use transaction::{Action, SignedTransaction};
 pub use genesis::Genesis;
 pub use transaction::TransactionId;
 
-pub mod address;
 mod accounts;
+pub mod address;
 mod block;
 mod credit;
 mod execute;

@@ -5,9 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use alloy_primitives::Address;
 use anyhow::Context;
 use distpos_certs::Identity;
-use distpos_proto::{
-    chain::{ChainId, GenesisTag, Height},
-};
+use distpos_proto::chain::{ChainId, GenesisTag, Height};
 use distpos_spool::Spool;
 use tokio::time::sleep;
 

@@ -67,9 +67,7 @@ impl StepError {
     pub(super) fn damage(self) -> LedgerError {
         match self {
             Self::Ledger(error) => error,
-            other => {
-                LedgerError::Corrupt { row: Correspondent::NAME, what: other.to_string() }
-            }
+            other => LedgerError::Corrupt { row: Correspondent::NAME, what: other.to_string() },
         }
     }
 }
@@ -88,7 +86,8 @@ pub(super) fn stepped(
         Vault::In(amount) => (amount, 0),
         Vault::Out(amount) => (0, amount),
     };
-    let wrong = || LedgerError::Corrupt { row: "totals row", what: "do not hold the covers".into() };
+    let wrong =
+        || LedgerError::Corrupt { row: "totals row", what: "do not hold the covers".into() };
     let others = Amount::from(totals.covered).checked_sub(account.cover()).ok_or_else(wrong)?;
     let covered = others.saturating_add(next.cover());
     // What goes and is not taken from a cover, or comes to a cover and did not come in, is taken

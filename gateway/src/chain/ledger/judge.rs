@@ -99,7 +99,8 @@ fn account_of(rows: &dyn Rows, message: &Message) -> Result<Option<Account>, Led
 /// Value arrives under the terms that both sides signed, and as far as the account allows.
 fn value(message: &Message, account: Option<&Account>, time: UnixSeconds) -> Option<Reply> {
     let Value { asset, amount, terms } = message.fields().value.as_ref()?;
-    let Some((account, agreed)) = account.and_then(|account| Some((account, account.terms?))) else {
+    let Some((account, agreed)) = account.and_then(|account| Some((account, account.terms?)))
+    else {
         let text = format!("no account with the source chain in {asset}");
         return Some(Reply::new(Code::NO_ACCOUNT, text));
     };

@@ -18,9 +18,7 @@ use super::{
     judge::judge,
     queue::Work,
     state::{AccountRow, load},
-    transaction::{
-        AccountOrder, Action, BYTES_MAX, ITEMS_MAX, SettleOrder, SignedTransaction,
-    },
+    transaction::{AccountOrder, Action, BYTES_MAX, ITEMS_MAX, SettleOrder, SignedTransaction},
 };
 use crate::chain::{
     Account, ChainError, Cursor, Facts, LocalChain, NativeProof, Simulation, Submission, Submitted,

@@ -38,11 +38,8 @@ async fn an_account_is_opened_changed_and_closed_and_each_change_is_told_once() 
         terms,
         limits,
     };
-    let told = [
-        set(Some(TERMS), credit(5)),
-        set(Some(TERMS), window(9, 60)),
-        set(None, window(9, 60)),
-    ];
+    let told =
+        [set(Some(TERMS), credit(5)), set(Some(TERMS), window(9, 60)), set(None, window(9, 60))];
     assert_eq!(b.events().await, told);
     // A closed one can be read, and opened again.
     let (figures, bucket) = (Figures::default(), Bucket { used: sum(0), at: START });
@@ -118,7 +115,11 @@ async fn value_passes_under_the_accounts_terms_and_no_others() {
     assert_eq!(b.deliver(&other).await, []);
     b.set(&a, COIN, None, credit(100)).await.unwrap();
     assert_eq!(b.deliver(&under(Some(OTHER_TERMS), 5)).await, [Code::NO_ACCOUNT]);
-    assert_eq!(b.deliver(&none).await, [Code::NO_ACCOUNT], "no terms are not those of a closed one");
+    assert_eq!(
+        b.deliver(&none).await,
+        [Code::NO_ACCOUNT],
+        "no terms are not those of a closed one"
+    );
     assert_eq!(b.with(&a).figures.received, sum(20));
     // Without value a message needs no account.
     assert_eq!(b.deliver(&numbered(&b, &a, 6, 0)).await, []);
@@ -140,8 +141,7 @@ async fn what_arrives_waits_at_the_credit_limit_until_something_has_gone_the_oth
     b.submit(Submission::End(vec![ending(&back, delivered())])).await.unwrap();
     assert_eq!(b.deliver(&numbered(&b, &a, 4, 31)).await, [Code::SUSPENDED]);
     assert_eq!(b.deliver(&numbered(&b, &a, 4, 30)).await, []);
-    let figures =
-        Figures { received: sum(130), sent: sum(30), ..Figures::default() };
+    let figures = Figures { received: sum(130), sent: sum(30), ..Figures::default() };
     assert_eq!(b.with(&a).figures, figures);
     // A lower limit takes nothing back and lets nothing more in.
     b.set(&a, COIN, Some(TERMS), credit(0)).await.unwrap();
@@ -179,7 +179,8 @@ async fn a_window_frees_itself_with_the_time_of_blocks() {
 async fn who_will_never_be_paid_does_not_wait_for_credit_first() {
     let (b, a) = strangers().await;
     b.set(&a, COIN, Some(TERMS), credit(0)).await.unwrap();
-    let to = |seed| Message::new(Fields { recipient: local(seed), ..incoming(&b, &a, 10) }).unwrap();
+    let to =
+        |seed| Message::new(Fields { recipient: local(seed), ..incoming(&b, &a, 10) }).unwrap();
     assert_eq!(b.simulated(&to(ALICE)).await.code, Code::SUSPENDED);
     assert_eq!(b.simulated(&to(CAROL)).await.code, Code::UNKNOWN_RECIPIENT);
     assert_eq!(b.deliver(&to(CAROL)).await, [Code::UNKNOWN_RECIPIENT]);

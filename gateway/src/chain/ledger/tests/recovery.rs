@@ -11,7 +11,9 @@ use crate::chain::{
     ledger::{
         Genesis, Ledger, LedgerError,
         block::Block,
-        state::{AccountRow, Correspondent, Guard, IncludedRow, OpenAsset, Peer, Row, Sent, Totals},
+        state::{
+            AccountRow, Correspondent, Guard, IncludedRow, OpenAsset, Peer, Row, Sent, Totals,
+        },
         store::{Commit, Store},
         transaction::{self, Action, Place, SignedTransaction},
     },

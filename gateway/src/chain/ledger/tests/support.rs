@@ -21,7 +21,8 @@ use distpos_proto::{
 
 use crate::{
     chain::{
-        ChainError, ChainEvent, FinalBlock, LocalChain, NativeProof, Simulation, Submission, Submitted,
+        ChainError, ChainEvent, FinalBlock, LocalChain, NativeProof, Simulation, Submission,
+        Submitted,
         ledger::{
             Genesis, Ledger, OUTBOX, address,
             queue::Work,

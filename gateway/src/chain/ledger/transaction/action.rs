@@ -30,7 +30,10 @@ pub(in crate::chain::ledger) const ITEMS_MAX: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::chain::ledger) enum Action {
     Open,
-    Transfer { to: PublicKey, amount: Amount },
+    Transfer {
+        to: PublicKey,
+        amount: Amount,
+    },
     Send(SendOrder),
     /// Pays from the signer's balance into a peer's reserve.
     Deposit {
