@@ -21,11 +21,13 @@ use distpos_gateway::{
     submit::{Direction, DryRuns, MessageStatus, MessageView, Outcome, StepView, serve},
 };
 use distpos_proto::{
+    account::Limits,
     address::Local,
     amount::Amount,
+    chain::GenesisTag,
     code::{Code, Reply},
     key::SecretKey,
-    message::MessageId,
+    message::{Asset, MessageId, TermsHash},
     time::UnixSeconds,
 };
 use serde_json::Value;
@@ -327,6 +329,39 @@ async fn wrong_input_is_refused_and_nothing_is_lost() {
         assert!(err(&refused).contains(text), "{arguments:?} {refused:?}");
     }
     assert_eq!(world.held(&world.ann), Some(1000));
+}
+
+#[tokio::test]
+async fn a_reserve_is_paid_into_where_there_is_an_account() {
+    let world = world(None, None).await;
+    let (peer, gold) = ("b1c2".parse().unwrap(), "b1c2/gold".parse::<Asset>().unwrap());
+    let pay = async |peer: &str, asset: &str, amount: &str| {
+        let arguments = ["reserve", peer, "--asset", asset, "--amount", amount, "--key", "ann.key"];
+        world.send(&arguments).await
+    };
+    let cases: [([&str; 3], i32, &str); 6] = [
+        (["b1c2", "b1c2/gold", "5"], 69, "5.2.1 no account with b1c2 in b1c2/gold is open"),
+        (["b1c2", "gold", "5"], 64, "--asset"),
+        (["b1c2", "b1c2/gold", "-1"], 64, "--amount"),
+        (["b1c2", "b1c2/gold", "0"], 64, "--amount is 0"),
+        (["e2e4", "e2e4/coin", "5"], 64, "expected a peer chain"),
+        (["b1c2", "b1c2/gold", "1001"], 69, "balance is 1000, less than 1001"),
+    ];
+    for ([peer, asset, amount], code, text) in cases {
+        let refused = pay(peer, asset, amount).await;
+        assert_eq!(refused.status.code(), Some(code), "{text}: {refused:?}");
+        assert!(err(&refused).contains(text), "{text}: {refused:?}");
+    }
+    let (terms, limits) = (TermsHash([7; 32]), Limits::default());
+    world.ledger.open_account(peer, GenesisTag([1; 8]), gold.clone(), terms, limits).await.unwrap();
+    let paid = pay("b1c2", "b1c2/gold", "400").await;
+    assert_eq!(paid.status.code(), Some(0), "{paid:?}");
+    assert_eq!(out(&paid).trim().len(), 64, "the transaction: {paid:?}");
+    let account = world.ledger.correspondent(peer, &gold).unwrap().unwrap();
+    assert_eq!(
+        (world.held(&world.ann), account.figures.reserve),
+        (Some(600), Amount::from(400u64))
+    );
 }
 
 #[tokio::test]

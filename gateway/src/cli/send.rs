@@ -31,6 +31,7 @@ mod keys;
 mod ledger;
 mod node;
 mod own;
+mod reserve;
 
 /// Send value and data to an address on another chain: e2e4x63ea7F78….
 #[derive(Parser)]
@@ -67,6 +68,8 @@ enum Command {
     /// Addresses on the own EVM chain that any wallet can pay, each for one recipient elsewhere.
     #[command(subcommand)]
     Deposit(deposit::Command),
+    /// Pay into the reserve that a peer chain has here, so that more of its value is let in.
+    Reserve(reserve::Arguments),
     /// Take a refund that could not be paid out when it came.
     Claim(claim::Arguments),
 }
@@ -213,6 +216,7 @@ pub(super) fn execute(arguments: Arguments) -> Result<Exit, Failure> {
         Some(Command::Open(arguments)) => super::block_on(ledger::open(&arguments)),
         Some(Command::Account(arguments)) => super::block_on(account::execute(&arguments)),
         Some(Command::Deposit(command)) => super::block_on(deposit::execute(&command)),
+        Some(Command::Reserve(arguments)) => super::block_on(reserve::execute(&arguments)),
         Some(Command::Claim(arguments)) => super::block_on(claim::execute(&arguments)),
         None => super::block_on(send(arguments.send)),
     }

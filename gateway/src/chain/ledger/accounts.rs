@@ -16,8 +16,8 @@ use super::{
 use crate::chain::ChainError;
 
 impl Ledger {
-    /// The account with a peer in an asset, open or closed; none if there never was one. Its
-    /// `pending_in` is 0: a ledger decides on a delivery and makes it at once.
+    /// The account with a peer in an asset, open or closed; none if nothing was ever counted in it.
+    /// Its `pending_in` is 0: a ledger decides on a delivery and makes it at once.
     ///
     /// # Errors
     /// [`ChainError::Store`].
@@ -29,7 +29,8 @@ impl Ledger {
         Ok(credit::account(&self.store.snapshot()?, peer, asset)?)
     }
 
-    /// All accounts with all peers, open or closed, ordered by peer and asset.
+    /// All accounts with all chains, ordered by chain and asset: open ones, closed ones, and those
+    /// in the own coin that were never open and only count what left without one.
     ///
     /// # Errors
     /// [`ChainError::Store`].

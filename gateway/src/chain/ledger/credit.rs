@@ -104,7 +104,8 @@ pub(super) fn stepped(
     Ok((next, Totals { vault, covered, ..*totals }))
 }
 
-/// The account with a peer in an asset, open or closed; none if there never was one.
+/// The account with a peer in an asset, open or not; none if nothing was ever
+/// counted in it.
 pub(super) fn account(
     rows: &dyn Rows,
     chain: ChainId,

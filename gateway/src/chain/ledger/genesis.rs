@@ -30,7 +30,7 @@ pub struct Genesis {
     pub time: UnixSeconds,
     /// Accounts that are open from the start, in the coin's smallest unit.
     pub accounts: BTreeMap<Local, Amount>,
-    /// What deliveries can be paid from before anything has left.
+    /// The community's own money for what arrives: what its peers' credit is paid from.
     pub float: Amount,
     /// Keys that sign blocks and the gateway's transactions: 1 to 16.
     pub authorities: BTreeSet<PublicKey>,

@@ -259,7 +259,7 @@ pub(super) struct Sent {
     pub(super) amount: u128,
     /// What the amount was called in the message.
     pub(super) asset: Asset,
-    /// The terms of the account that it left under; none: no account counts it.
+    /// The terms of the account that it left under; none: no account was open.
     pub(super) terms: Option<TermsHash>,
 }
 

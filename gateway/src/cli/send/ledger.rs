@@ -22,6 +22,7 @@ use super::{
     At, Order, SendArguments, Sent,
     client::Client,
     own::Quote,
+    reserve::{Deposit, Deposited},
 };
 use crate::{
     chain::ledger::{
@@ -62,7 +63,16 @@ impl<'c> Purse<'c> {
         chain: &ChainView,
         arguments: &SendArguments,
     ) -> Result<Self, Failure> {
-        let key = load(arguments.key()?)?;
+        Self::at(client, chain, arguments.key()?).await
+    }
+
+    /// The same for what is no message.
+    pub(super) async fn at(
+        client: &'c Client,
+        chain: &ChainView,
+        key: &Path,
+    ) -> Result<Self, Failure> {
+        let key = load(key)?;
         let local = address::local(&key.public());
         let account = client.account(local.as_str()).await?.ok_or_else(|| {
             let what =
@@ -84,9 +94,24 @@ impl<'c> Purse<'c> {
         if order.to.chain() == self.place.chain {
             super::plain_transfer(order)?;
         }
-        let short = order.amount > self.balance;
-        let text = || format!("balance is {}, less than {}", self.balance, order.amount);
-        Ok(Quote { refused: short.then(text), cost: None, note: None })
+        Ok(Quote { refused: self.short(order.amount), cost: None, note: None })
+    }
+
+    /// Why a sum cannot be paid; none if the balance has it.
+    fn short(&self, amount: Amount) -> Option<String> {
+        let text = || format!("balance is {}, less than {amount}", self.balance);
+        (amount > self.balance).then(text)
+    }
+
+    /// Pays into a peer's reserve; in a block when this returns.
+    pub(super) async fn deposit(&self, deposit: Deposit) -> Result<Deposited, Failure> {
+        let Deposit { peer, asset, amount } = deposit;
+        if let Some(short) = self.short(amount) {
+            return Err(Failure::of(Exit::Unavailable, short));
+        }
+        let signed = transaction::deposit(self.place, peer, asset, amount, &self.key);
+        let transaction = self.client.submit(signed).await?.transaction;
+        Ok(Deposited { from: self.from.to_string(), transaction })
     }
 
     /// Signs and submits a message, or a transfer within the chain.

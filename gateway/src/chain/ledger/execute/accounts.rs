@@ -9,7 +9,7 @@ use distpos_proto::{
     message::{Asset, TermsHash, Value},
 };
 
-use super::{Work, refuse, sum};
+use super::{Work, refuse};
 use crate::chain::{
     ChainError, ChainEvent,
     ledger::{
@@ -17,7 +17,7 @@ use crate::chain::{
         block::NOTE_BYTES_MAX,
         credit::{self, StepError, Vault, stepped},
         judge,
-        state::{AccountRow, Correspondent, OpenAsset, Peer, Row, load},
+        state::{AccountRow, Correspondent, OpenAsset, Peer, load},
         transaction::{AccountOrder, SettleOrder},
     },
 };
@@ -132,8 +132,9 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// The step of an account that a message's value makes; none where the value left under no
-    /// terms. The ledger's own books say that it is possible.
+    /// The step that a message's value makes of the account it names, open or not: what leaves
+    /// without one is counted all the same, as the contract does and gateways' copies do. The
+    /// ledger's own books say that the step is possible.
     pub(super) fn step_of(
         &mut self,
         chain: ChainId,
@@ -141,11 +142,7 @@ impl Work<'_> {
         step: &Step,
         vault: Vault,
     ) -> Result<(), LedgerError> {
-        if value.terms.is_none() {
-            return self.vault_of_nobody(vault);
-        }
-        let missing = || LedgerError::Corrupt { row: Correspondent::NAME, what: "missing".into() };
-        let held = credit::account(&self.state, chain, &value.asset)?.ok_or_else(missing)?;
+        let held = credit::account(&self.state, chain, &value.asset)?.unwrap_or_default();
         self.step(chain, &value.asset, &held, step, vault).map_err(StepError::damage)
     }
 
@@ -161,18 +158,6 @@ impl Work<'_> {
         let totals = judge::totals(&self.state)?;
         let (account, totals) = stepped(held, &totals, step, vault, self.time)?;
         self.state.put(&(chain, asset.clone()), &Correspondent(account));
-        self.state.put(&(), &totals);
-        Ok(())
-    }
-
-    /// Moves money of no account: what left without terms is the community's once it is closed.
-    fn vault_of_nobody(&mut self, vault: Vault) -> Result<(), LedgerError> {
-        let mut totals = judge::totals(&self.state)?;
-        totals.vault = match vault {
-            Vault::Same => return Ok(()),
-            Vault::In(amount) => sum(totals.vault.checked_add(amount))?,
-            Vault::Out(amount) => sum(totals.vault.checked_sub(amount))?,
-        };
         self.state.put(&(), &totals);
         Ok(())
     }

@@ -37,7 +37,8 @@ impl Row for Peer {
     }
 }
 
-/// An account with a peer chain in one asset; closed ones stay.
+/// An account with a peer chain in one asset. Closed ones stay, and what left for a chain without an
+/// account is counted in one that was never open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::chain::ledger) struct Correspondent(pub(in crate::chain::ledger) Account);
 

@@ -68,8 +68,11 @@ async fn a_copy_taken_between_two_blocks_opens_at_one_of_them() {
     // What a power loss leaves behind, as far as a copy of the file can show: a state that was
     // committed, whole, and nothing in between.
     let (directory, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let running = town(directory.path());
+    let (running, peer) = (town(directory.path()), Town::new(genesis("b1c2")));
+    running.trust(&peer, COIN, window(1_000, 60)).await;
     for round in 1..=5 {
+        running.deposit(BOB, &peer, 7).await.unwrap();
+        assert_eq!(running.deliver(&numbered(&running, &peer, round, 3)).await, []);
         running.send(ALICE, order("b1c2xsomebody")).await.unwrap();
         let (from, to) = (directory.path(), copy.path());
         fs::copy(from.join("ledger.redb"), to.join("ledger.redb")).unwrap();
@@ -77,6 +80,8 @@ async fn a_copy_taken_between_two_blocks_opens_at_one_of_them() {
         assert_eq!(after.head().await.unwrap(), running.head().await.unwrap());
         assert_eq!(after.total().unwrap(), sum(11_500));
         assert_eq!(after.pots().unwrap().0, sum(100 * round));
+        assert_eq!(after.correspondents().unwrap(), running.correspondents().unwrap());
+        assert_eq!(after.covered_and_float().unwrap(), (sum(4 * round), sum(10_000)));
     }
 }
 
