@@ -67,8 +67,8 @@ async fn what_happens_to_an_account_is_told_with_its_blocks_time() {
     wallet.deposit(contract, which, ether(3), &|_| ()).await.unwrap();
     let note = "half of it came by bank\u{7}";
     world.owner.settle(contract, which, Change::Added(ether(2)), None, note).await.unwrap();
-    let to = Some(Address::repeat_byte(0xaa));
-    world.owner.settle(contract, which, Change::Taken(ether(1)), to, "back").await.unwrap();
+    let to = Address::repeat_byte(0xaa);
+    world.owner.settle(contract, which, Change::Taken(ether(1)), Some(to), "back").await.unwrap();
     let window = Some(Window { max: Amount::MAX, seconds: 60 });
     let limits = Limits { credit_limit: Amount::MAX, window };
     let change = AccountChange::limits(limits);
@@ -101,7 +101,7 @@ async fn what_happens_to_an_account_is_told_with_its_blocks_time() {
     ];
     assert_eq!(events, expected);
     assert_eq!(account(&world, "e2e4/coin").await.figures.reserve, ether(4));
-    assert_eq!(world.node.balance(to.unwrap()), U256::from_be_bytes(ether(1).to_word()));
+    assert_eq!(world.node.balance(to), U256::from_be_bytes(ether(1).to_word()));
 }
 
 #[tokio::test]
