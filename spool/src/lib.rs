@@ -16,12 +16,16 @@
 //! messages, their bodies. A message leaves its batch only when it fares differently
 //! ([`Tx::split`]).
 //!
+//! Papers of accounts (terms, statements, requests for reserve) are kept with what came of sending
+//! them, beside the closed messages that a peer's statements are held against.
+//!
 //! The guard's and the accounts' authority is the chain; what is kept here are copies that commit
 //! together with the queue.
 
 mod accounts;
 mod changes;
 mod committer;
+mod correspondence;
 mod error;
 mod frozen;
 mod guard;
@@ -36,6 +40,10 @@ mod transaction;
 mod waiting;
 
 pub use accounts::{AccountRow, Act, Entry, Reserved, Suspension};
+pub use correspondence::{
+    AgreedTerms, CHECKPOINT_ROWS_MAX, OwnTerms, RequestRow, Sending, StatementRow, Tally, TermsRow,
+    TheirTerms,
+};
 pub use error::SpoolError;
 pub use guard::End;
 pub use headers::KNOWN_HEADERS_MAX;

@@ -57,11 +57,23 @@ pub(crate) enum Table {
     WaitingIds,
     /// chain -> what it has used of its gas budget.
     Gas,
+    /// (chain, asset) -> the terms that each side signed, and those that both did.
+    Terms,
+    /// (direction, chain, asset) -> the newest request for reserve.
+    Requests,
+    /// (direction, chain, asset) -> the newest statement.
+    Statements,
+    /// (chain, asset, height there, message id) -> the sum of a message that was delivered there.
+    Settled,
+    /// (chain, message id) -> asset and sum of a message that was delivered at an unknown height.
+    Unplaced,
+    /// (chain, asset) -> how many messages the account has seen, and what was settled long ago.
+    Tallies,
 }
 
 impl Table {
     /// How many tables there are.
-    pub(crate) const COUNT: usize = 29;
+    pub(crate) const COUNT: usize = 35;
 
     /// Every table, in the order of [`Table::index`].
     pub(crate) const ALL: [Self; Self::COUNT] = {
@@ -96,6 +108,12 @@ impl Table {
             Self::Waiting,
             Self::WaitingIds,
             Self::Gas,
+            Self::Terms,
+            Self::Requests,
+            Self::Statements,
+            Self::Settled,
+            Self::Unplaced,
+            Self::Tallies,
         ]
     };
 
@@ -127,6 +145,12 @@ impl Table {
             Self::Waiting => 26,
             Self::WaitingIds => 27,
             Self::Gas => 28,
+            Self::Terms => 29,
+            Self::Requests => 30,
+            Self::Statements => 31,
+            Self::Settled => 32,
+            Self::Unplaced => 33,
+            Self::Tallies => 34,
         }
     }
 
@@ -162,6 +186,12 @@ impl Table {
             "waiting",
             "waiting_ids",
             "gas",
+            "terms",
+            "reserve_requests",
+            "statements",
+            "settled",
+            "unplaced",
+            "tallies",
         ];
         NAMES[self.index()]
     }

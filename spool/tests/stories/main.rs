@@ -4,6 +4,7 @@
 
 mod accounts;
 mod commit;
+mod correspondence;
 mod disk;
 mod facts;
 mod kill;
