@@ -30,6 +30,8 @@ pub mod evidence;
 
 pub mod verify;
 
+pub mod hooks;
+
 pub mod policy;
 
 pub mod deliver;
