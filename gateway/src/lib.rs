@@ -1,5 +1,6 @@
 //! The DistPOS relay daemon and its commands.
 
+pub mod admin;
 mod amount;
 pub mod chain;
 pub mod cli;

@@ -100,9 +100,9 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
 async fn request(stream: &mut TcpStream) -> io::Result<String> {
     let mut text = String::new();
     loop {
-        let mut bytes = [0; 65536];
+        let mut bytes = [0; 4096];
         let read = stream.read(&mut bytes).await?;
-        text.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+        text.push_str(&String::from_utf8_lossy(&bytes[..read]));
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
         let length = head.lines().find_map(|line| {
             let (name, value) = line.split_once(": ")?;
