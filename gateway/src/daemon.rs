@@ -15,6 +15,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 
 use crate::{
+    admin::{self, Admin, Socket},
     chain::ledger::Ledger,
     clock,
     config::Config,
@@ -110,6 +111,7 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
     let submission = TcpListener::bind(config.listen.submission)
         .await
         .with_context(|| format!("listen.submission {}", config.listen.submission))?;
+    let socket = Socket::bind(&config.admin_socket()).await.context("admin.socket")?;
     let token = match &config.listen.token {
         Some(file) => Some(crate::config::Token::load(file).context("listen.token")?),
         None => None,
@@ -135,6 +137,7 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
         tasks: JoinSet::new(),
     };
     daemon.spawn(&stop, keys.tls, peers, submission, token);
+    daemon.spawn_admin(socket, stop);
     Ok(daemon)
 }
 
@@ -171,6 +174,12 @@ impl Daemon {
             let served = submit::serve(submission, chain, status, dry_runs, token, stopped).await;
             served.context("submission listener")
         });
+    }
+
+    fn spawn_admin(&mut self, socket: Socket, stop: Stop) {
+        let admin = Admin::new(self.gateway.clone());
+        self.tasks
+            .spawn(async move { admin::serve(socket, admin, stop).await.context("admin socket") });
     }
 
     /// Stops it, within [`STOP_TIME_MAX`]: what is being done is finished if it can be, and what is

@@ -31,6 +31,8 @@ pub mod evidence;
 
 pub mod verify;
 
+pub mod hooks;
+
 pub mod policy;
 
 mod ground;

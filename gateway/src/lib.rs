@@ -1,6 +1,7 @@
 //! The DistPOS relay daemon and its commands.
 
 pub mod account;
+pub mod admin;
 mod amount;
 pub mod chain;
 pub mod cli;

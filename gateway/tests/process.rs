@@ -14,6 +14,9 @@ mod http;
 #[path = "process/proxy.rs"]
 mod proxy;
 
+#[path = "process/admin.rs"]
+mod admin;
+
 #[path = "process/crash.rs"]
 mod crash;
 

@@ -7,11 +7,13 @@ use clap::{Args, Parser, Subcommand};
 use super::{Exit, Failure, say, say_json};
 use crate::config::Config;
 
+mod admin_client;
 mod check;
 mod evm;
 mod keygen;
 mod records;
 mod run;
+mod status;
 mod trust;
 
 pub(super) use evm::{account, node_url};
@@ -24,7 +26,7 @@ pub(super) struct Arguments {
     command: Command,
 }
 
-const EXITS: &str = "Exit codes: 0 done, 64 usage, 69 refused for good, 70 internal, \
+const EXITS: &str = "Exit codes: 0 done, 64 usage, 69 refused for good or not running, 70 internal, \
                      75 not now (try again), 78 configuration.";
 
 #[derive(Subcommand)]
@@ -43,6 +45,8 @@ enum Command {
     /// The contract of an EVM chain.
     #[command(subcommand)]
     Evm(evm::Command),
+    /// Ask the running gateway how it is.
+    Status(status::Arguments),
     /// Print the version.
     Version(Json),
 }
@@ -76,6 +80,7 @@ pub(super) fn execute(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Records(arguments) => records::execute(&arguments),
         Command::Trust(command) => trust::execute(command),
         Command::Evm(command) => super::block_on(evm::execute(command)),
+        Command::Status(arguments) => super::block_on(status::execute(&arguments)),
         Command::Version(Json { json }) => version(json),
     }
 }
