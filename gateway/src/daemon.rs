@@ -21,7 +21,8 @@ use crate::{
     config::Config,
     event::{Event, Events, Log},
     gateway::{Gateway, Identity},
-    inbound, outbound,
+    inbound::{self, hooks::Hooks},
+    outbound,
     peer::{
         client::{ClientLimits, PeerClient},
         server::{self, ServerLimits},
@@ -124,6 +125,7 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
         peers: Arc::new(PeerClient::new(keys.tls.clone(), ClientLimits::default())),
         chain: opened.chain,
         identity: Identity { pin: keys.tls.pin(), key_set, keys: vec![keys.chain] },
+        hooks: Hooks::new(config.policy.hooks.clone()),
         correspondents: Arc::new(Configured::new(config)?),
         events,
         authenticated: Mutex::default(),

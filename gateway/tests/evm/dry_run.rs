@@ -7,9 +7,13 @@ use async_trait::async_trait;
 use distpos_gateway::{
     chain::evm::Evm,
     clock,
+    config::Hooks as HookSettings,
     event::{Event, Events},
     gateway::{Correspondents, Gateway, Identity},
-    inbound::simulate::{Simulations, simulate},
+    inbound::{
+        hooks::Hooks,
+        simulate::{Simulations, simulate},
+    },
     peer::{PeerError, PeerTransport, Target},
 };
 use distpos_proto::{
@@ -99,6 +103,7 @@ async fn gateway(world: &World) -> Gateway {
             pin: SpkiPin([3; 32]),
         },
         correspondents: Arc::new(Book),
+        hooks: Hooks::new(HookSettings::default()),
         events: Arc::new(Quiet),
         authenticated: Mutex::new(Authenticated::default()),
     }

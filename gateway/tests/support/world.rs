@@ -18,7 +18,8 @@ use distpos_gateway::{
     clock::{self, Clock},
     event::{Event, Events},
     gateway::{Gateway, Identity},
-    inbound, outbound,
+    inbound::{self, hooks::Hooks},
+    outbound,
     service::Service,
     stop,
 };
@@ -248,6 +249,7 @@ impl World {
                 pin,
             },
             correspondents: book.clone(),
+            hooks: Hooks::new(book.policy.lock().unwrap().hooks.clone()),
             events: Arc::new(Recorder {
                 clock: self.clock.clone(),
                 who: format!("{}/{n}", chain.id),
