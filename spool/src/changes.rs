@@ -12,11 +12,18 @@ pub(crate) type Changed = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// The changes of a whole group, in one map a table, with a log to undo those of the transaction
 /// that is running: reads see one layer over the store, however many transactions went before.
-#[derive(Default)]
 pub(crate) struct Changes {
     tables: [Changed; Table::COUNT],
     undo: Vec<Undo>,
     bytes: usize,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        // Arrays have a default of their own up to 32 only.
+        let tables = std::array::from_fn(|_| Changed::new());
+        Self { tables, undo: Vec::new(), bytes: 0 }
+    }
 }
 
 struct Undo {

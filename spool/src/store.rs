@@ -57,11 +57,19 @@ pub(crate) enum Table {
     WaitingIds,
     /// chain -> what it has used of its gas budget.
     Gas,
+    /// chain, or chain and gateway -> how far it has earned trust.
+    Standing,
+    /// (chain, or chain and gateway; number) -> what moved its standing.
+    StandingEntries,
+    /// message id -> who proved it, until it ends.
+    Provers,
+    /// chain -> which of its messages were proven, by sequence.
+    Sequences,
 }
 
 impl Table {
     /// How many tables there are.
-    pub(crate) const COUNT: usize = 29;
+    pub(crate) const COUNT: usize = 33;
 
     /// Every table, in the order of [`Table::index`].
     pub(crate) const ALL: [Self; Self::COUNT] = {
@@ -96,6 +104,10 @@ impl Table {
             Self::Waiting,
             Self::WaitingIds,
             Self::Gas,
+            Self::Standing,
+            Self::StandingEntries,
+            Self::Provers,
+            Self::Sequences,
         ]
     };
 
@@ -127,6 +139,10 @@ impl Table {
             Self::Waiting => 26,
             Self::WaitingIds => 27,
             Self::Gas => 28,
+            Self::Standing => 29,
+            Self::StandingEntries => 30,
+            Self::Provers => 31,
+            Self::Sequences => 32,
         }
     }
 
@@ -162,6 +178,10 @@ impl Table {
             "waiting",
             "waiting_ids",
             "gas",
+            "standing",
+            "standing_entries",
+            "provers",
+            "sequences",
         ];
         NAMES[self.index()]
     }

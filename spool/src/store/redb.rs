@@ -114,7 +114,7 @@ fn open_file(directory: &Path, file: &Path) -> Result<Database, SpoolError> {
 
 fn check_format(database: &impl ReadableDatabase) -> Result<(), SpoolError> {
     let transaction = database.begin_read().map_err(|error| reading("meta", error))?;
-    let snapshot = ReadSnapshot { transaction, tables: Default::default() };
+    let snapshot = ReadSnapshot { transaction, tables: std::array::from_fn(|_| OnceCell::new()) };
     let Some(bytes) = snapshot.get(Table::Meta, FORMAT_KEY)? else {
         return Err(row::corrupt(Table::Meta, "no format, expected one in every spool"));
     };
@@ -137,7 +137,7 @@ fn builder() -> Builder {
 impl Store for Redb {
     fn snapshot(&self) -> Result<Box<dyn Snapshot>, SpoolError> {
         let transaction = self.database.begin_read().map_err(|error| reading("file", error))?;
-        Ok(Box::new(ReadSnapshot { transaction, tables: Default::default() }))
+        Ok(Box::new(ReadSnapshot { transaction, tables: std::array::from_fn(|_| OnceCell::new()) }))
     }
 
     fn commit(&self, changes: &Changes) -> Result<(), SpoolError> {
