@@ -246,7 +246,7 @@ impl std::str::FromStr for RawAction {
     }
 }
 
-fn rules<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Rules, D::Error> {
+fn rules<'de, D: Deserializer<'de>>(input: D) -> Result<Rules, D::Error> {
     let raw = Vec::<RawRule>::deserialize(input)?;
     let rules = raw.into_iter().map(|raw| Rule {
         action: raw.action.0,
@@ -258,5 +258,5 @@ fn rules<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Rules, D::Error> 
         amount_max: raw.amount_max,
         text: raw.text,
     });
-    Rules::new(rules.collect()).map_err(serde::de::Error::custom)
+    Rules::new(rules.collect()).map_err(de::Error::custom)
 }
