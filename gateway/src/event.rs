@@ -9,6 +9,7 @@ use distpos_proto::{
     code::Reply,
     message::{Asset, MessageId, TermsHash},
     receipt::Outcome,
+    standing::{Happening, Standing, Subject},
 };
 
 /// One transition. The texts are stable enough to grep for, and hold no secrets.
@@ -183,6 +184,17 @@ pub enum Event {
         /// The message.
         id: MessageId,
     },
+    /// What a chain or a gateway did moved its standing here.
+    Standing {
+        /// Whose.
+        subject: Subject,
+        /// What it did.
+        happening: Happening,
+        /// The particulars.
+        cause: String,
+        /// The score now.
+        standing: Standing,
+    },
     /// Something has to wait.
     Deferred {
         /// The other chain.
@@ -309,6 +321,9 @@ impl fmt::Display for Event {
             }
             Self::Closed { id } => write!(f, "closed id={id}"),
             Self::Refunded { id } => write!(f, "refunded id={id}"),
+            Self::Standing { subject, happening, cause, standing } => {
+                write!(f, "standing of={subject} now={standing} for={happening} cause={cause:?}")
+            }
             Self::Deferred { chain, messages, reply, delay } => {
                 write!(f, "deferred chain={chain} messages={messages} delay={delay}ms \"{reply}\"")
             }

@@ -15,6 +15,7 @@ pub mod inbound;
 pub mod outbound;
 pub mod peer;
 pub mod service;
+pub mod standing;
 pub mod stop;
 pub mod submit;
 pub mod transition;

@@ -69,11 +69,19 @@ pub(crate) enum Table {
     Unplaced,
     /// (chain, asset) -> how many messages the account has seen, and what was settled long ago.
     Tallies,
+    /// chain, or chain and gateway -> how far it has earned trust.
+    Standing,
+    /// (chain, or chain and gateway; number) -> what moved its standing.
+    StandingEntries,
+    /// message id -> who proved it, until it ends.
+    Provers,
+    /// chain -> which of its messages were proven, by sequence.
+    Sequences,
 }
 
 impl Table {
     /// How many tables there are.
-    pub(crate) const COUNT: usize = 35;
+    pub(crate) const COUNT: usize = 39;
 
     /// Every table, in the order of [`Table::index`].
     pub(crate) const ALL: [Self; Self::COUNT] = {
@@ -114,6 +122,10 @@ impl Table {
             Self::Settled,
             Self::Unplaced,
             Self::Tallies,
+            Self::Standing,
+            Self::StandingEntries,
+            Self::Provers,
+            Self::Sequences,
         ]
     };
 
@@ -151,6 +163,10 @@ impl Table {
             Self::Settled => 32,
             Self::Unplaced => 33,
             Self::Tallies => 34,
+            Self::Standing => 35,
+            Self::StandingEntries => 36,
+            Self::Provers => 37,
+            Self::Sequences => 38,
         }
     }
 
@@ -192,6 +208,10 @@ impl Table {
             "settled",
             "unplaced",
             "tallies",
+            "standing",
+            "standing_entries",
+            "provers",
+            "sequences",
         ];
         NAMES[self.index()]
     }

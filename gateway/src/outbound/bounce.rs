@@ -84,7 +84,7 @@ pub async fn bounce(
 
 /// Whether this chain has no other gateway, by its keys and by its own records. What a sibling has
 /// sent is not known here.
-async fn is_alone(gateway: &Gateway) -> bool {
+pub(crate) async fn is_alone(gateway: &Gateway) -> bool {
     if gateway.identity.key_set.keys().count() > 1 {
         return false;
     }

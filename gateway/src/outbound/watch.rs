@@ -25,6 +25,7 @@ use crate::{
     event::Event,
     gateway::Gateway,
     outbound::{bounce, sibling, stamp},
+    standing,
     stop::Stop,
     transition::{remove, shift, to},
 };
@@ -264,6 +265,7 @@ fn end_here(
     let now = told.now;
     account::release(tx, id, now, &mut told.changed, told.events)?;
     account::leave(tx, id, &mut told.changed)?;
+    standing::ended(tx, &id, source, &outcome, now, told.events)?;
     told.events.push(Event::Ended { id, outcome: outcome.clone() });
     let history = history(tx, Direction::Inbound, &id, now)?;
     let end = End { peer: source, outcome: Some(outcome), settled: None, at: now, history };

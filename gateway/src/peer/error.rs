@@ -174,6 +174,12 @@ impl PeerError {
         }
     }
 
+    /// Whether the peer was called at all: if not, its silence says nothing of it.
+    #[must_use]
+    pub fn was_called(&self) -> bool {
+        !matches!(self, Self::NoAddress { .. } | Self::Host { .. } | Self::Busy { .. })
+    }
+
     /// Sorts an I/O error of the handshake: a wrong key, another TLS failure, or the network.
     pub(super) fn from_handshake(address: SocketAddr, error: io::Error) -> Self {
         if let Some(mismatch) = tls::key_mismatch(&error) {

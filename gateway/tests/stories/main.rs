@@ -24,6 +24,9 @@ mod expiry;
 mod routes;
 mod value;
 
+// What others do here is remembered.
+mod standing;
+
 // What breaks, and comes back.
 mod chaos;
 mod crowds;

@@ -11,4 +11,5 @@ mod kill;
 mod model;
 mod queue;
 mod signed;
+mod standing;
 mod support;
