@@ -41,9 +41,6 @@ fn tokens_go_there_and_back(engine: Engine) {
     let kinds = KINDS.each_ref().map(|kind| opened(&mut pair, kind));
     let [gold, iron, salt, silk, wool] = kinds;
     let (a, b) = (&pair.a, &pair.b);
-    for (side, _) in pair.sides() {
-        side.count_in(&KINDS.map(|kind| kind.asset));
-    }
     pair.start_gateways();
     let to_b = |number| newcomer("b1c2", number);
     let sent = [
@@ -80,16 +77,12 @@ fn tokens_go_there_and_back(engine: Engine) {
 
 /// The tokens of an asset at both sides, with an account each, and a stock in vaults and hands.
 fn opened(pair: &mut Pair, kind: &Kind) -> (Address, Address) {
-    let tags = [pair.a.tag().to_owned(), pair.b.tag().to_owned()];
-    let [other_b, other_a] = tags;
     let mut tokens = [Address::ZERO; 2];
-    let sides =
-        [(&mut pair.a, kind.at_a, "b1c2", other_a), (&mut pair.b, kind.at_b, "e2e4", other_b)];
-    for (place, (side, artefact, other, tag)) in sides.into_iter().enumerate() {
+    let sides = [(&mut pair.a, kind.at_a, "b1c2"), (&mut pair.b, kind.at_b, "e2e4")];
+    for (place, (side, artefact, other)) in sides.into_iter().enumerate() {
         let token = side.deploy_example(artefact, &[]);
-        let name = token.to_string();
-        let account = ["--asset", kind.asset, "--token", &name, "--value-max", "1000000"];
-        side.owner_at(&[&["peer", other, "--genesis", &tag], &account[..]].concat());
+        let account = ["--token", &token.to_string(), "--credit-limit", "1000000"];
+        side.open_account(other, kind.asset, &account);
         for to in [side.contract, side.user.address] {
             let mint = [Arg::address(to), Arg::number(STOCK)];
             tell(side, token, input("mint(address,uint256)", &mint));
@@ -146,9 +139,6 @@ fn a_plain_transfer_to_a_deposit_address_arrives(engine: Engine) {
     let mut pair = Pair::prepared(engine, 1);
     let gold = opened(&mut pair, &KINDS[0]);
     let (a, b) = (&pair.a, &pair.b);
-    for (side, _) in pair.sides() {
-        side.count_in(&[KINDS[0].asset]);
-    }
     pair.start_gateways();
     let (sender, to) = (newcomer_account(77), newcomer("b1c2", 1));
     let at = deposit_address(a, &to, sender);

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alloy_primitives::{Address, U256, hex};
+use alloy_primitives::{Address, U256, hex, keccak256};
 use distpos_gateway::submit::{MessageView, Outcome};
 use distpos_proto::message::{Message, MessageId};
 use serde_json::{Value as Json, json};
@@ -235,9 +235,16 @@ impl Side {
     }
 
     fn agree_with(&self, other: &Self) {
-        let limit = ["--genesis", &other.tag, "--asset", ASSET, "--value-max", "100eth"];
-        self.owner_at(&[&["peer", other.chain], &limit[..]].concat());
+        self.owner_at(&["peer", other.chain, "--genesis", &other.tag]);
+        self.open_account(other.chain, ASSET, &["--credit-limit", "100eth"]);
         self.owner_at(&["fund", "--amount", &FLOAT.to_string()]);
+    }
+
+    /// Opens an account with the other side, under the terms that both have signed.
+    pub(crate) fn open_account(&self, other: &str, asset: &str, more: &[&str]) {
+        // TODO: proto::terms, once it is there.
+        let terms = hex::encode(keccak256(asset));
+        self.owner_at(&[&["account", other, asset, "--terms", &terms], more].concat());
     }
 
     fn configure(&self, other: &Self) {
@@ -294,8 +301,6 @@ th = 1
 genesis = "{tag}"
 family = "evm"
 outbox = "{outbox}"
-asset = "{ASSET}"
-value_max = "100000000000000000000"
 "#
             );
             fs::write(gateway.daemon.config_file(), text).unwrap();
@@ -305,18 +310,6 @@ value_max = "100000000000000000000"
     /// The account that has everything and does what nobody in the story is.
     pub(crate) fn rich(&self) -> &Wallet {
         &self.rich
-    }
-
-    /// The gateways count in these assets, too.
-    pub(crate) fn count_in(&self, assets: &[&str]) {
-        let alone = format!("asset = \"{ASSET}\"\nvalue_max = \"100000000000000000000\"");
-        let others: Vec<_> =
-            assets.iter().map(|asset| format!("\"{asset}\" = \"1000000\"")).collect();
-        let others = others.join(", ");
-        let all = format!("assets = {{ \"{ASSET}\" = \"100000000000000000000\", {others} }}");
-        for gateway in &self.gateways {
-            gateway.daemon.edit(&alone, &all);
-        }
     }
 
     /// The chain's genesis tag.
