@@ -10,7 +10,7 @@ use crate::{
     daemon::until,
     engine::Engine,
     wallet::Action,
-    world::{Account, ENDED_WITHIN, ETHER, Pair, Side, newcomer, newcomer_account},
+    world::{Account, ENDED_WITHIN, ETHER, Pair, Side, newcomer, newcomer_account, terms},
 };
 
 const PLAIN: &str = include_str!("../../contracts/artefacts/Token.json");
@@ -77,12 +77,11 @@ fn tokens_go_there_and_back(engine: Engine) {
 
 /// The tokens of an asset at both sides, with an account each, and a stock in vaults and hands.
 fn opened(pair: &mut Pair, kind: &Kind) -> (Address, Address) {
-    let mut tokens = [Address::ZERO; 2];
-    let sides = [(&mut pair.a, kind.at_a, "b1c2"), (&mut pair.b, kind.at_b, "e2e4")];
-    for (place, (side, artefact, other)) in sides.into_iter().enumerate() {
-        let token = side.deploy_example(artefact, &[]);
+    let tokens = [pair.a.deploy_example(kind.at_a, &[]), pair.b.deploy_example(kind.at_b, &[])];
+    let terms = terms((&pair.a, tokens[0]), (&pair.b, tokens[1]), kind.asset);
+    for (side, token) in [(&mut pair.a, tokens[0]), (&mut pair.b, tokens[1])] {
         let account = ["--token", &token.to_string(), "--credit-limit", "1000000"];
-        side.open_account(other, kind.asset, &account);
+        side.open_account(&terms, &account);
         for to in [side.contract, side.user.address] {
             let mint = [Arg::address(to), Arg::number(STOCK)];
             tell(side, token, input("mint(address,uint256)", &mint));
@@ -95,7 +94,6 @@ fn opened(pair: &mut Pair, kind: &Kind) -> (Address, Address) {
             Action { to: Some(token), value: U256::ZERO, input: call, gas: 200_000 },
         );
         side.accounts.push(Account { asset: kind.asset, token, float: U256::from(STOCK) });
-        tokens[place] = token;
     }
     (tokens[0], tokens[1])
 }

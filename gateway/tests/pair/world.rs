@@ -9,9 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alloy_primitives::{Address, U256, hex, keccak256};
+use alloy_primitives::{Address, U256, hex};
 use distpos_gateway::submit::{MessageView, Outcome};
-use distpos_proto::message::{Message, MessageId};
+use distpos_proto::{
+    message::{Message, MessageId},
+    terms::{self, Backing, Terms},
+};
 use serde_json::{Value as Json, json};
 
 use crate::{
@@ -236,15 +239,16 @@ impl Side {
 
     fn agree_with(&self, other: &Self) {
         self.owner_at(&["peer", other.chain, "--genesis", &other.tag]);
-        self.open_account(other.chain, ASSET, &["--credit-limit", "100eth"]);
+        let terms = terms((self, Address::ZERO), (other, Address::ZERO), ASSET);
+        self.open_account(&terms, &["--credit-limit", "100eth"]);
         self.owner_at(&["fund", "--amount", &FLOAT.to_string()]);
     }
 
-    /// Opens an account with the other side, under the terms that both have signed.
-    pub(crate) fn open_account(&self, other: &str, asset: &str, more: &[&str]) {
-        // TODO: proto::terms, once it is there.
-        let terms = hex::encode(keccak256(asset));
-        self.owner_at(&[&["account", other, asset, "--terms", &terms], more].concat());
+    /// Opens an account with the other side under these terms, which both have signed.
+    pub(crate) fn open_account(&self, terms: &Terms, more: &[&str]) {
+        let other = terms.other(self.chain.parse().unwrap()).unwrap().chain.to_string();
+        let (asset, hash) = (terms.asset().as_str(), terms.hash().to_string());
+        self.owner_at(&[&["account", &other, asset, "--terms", &hash], more].concat());
     }
 
     fn configure(&self, other: &Self) {
@@ -310,11 +314,6 @@ outbox = "{outbox}"
     /// The account that has everything and does what nobody in the story is.
     pub(crate) fn rich(&self) -> &Wallet {
         &self.rich
-    }
-
-    /// The chain's genesis tag.
-    pub(crate) fn tag(&self) -> &str {
-        &self.tag
     }
 
     /// The first gateway pays all it has to the rich account.
@@ -484,6 +483,16 @@ impl Gateway {
             chain_key: keys["chain_key"].as_str().unwrap().into(),
         }
     }
+}
+
+/// What both sides count in, and the token that backs it at each; zero: the coin.
+pub(crate) fn terms(one: (&Side, Address), other: (&Side, Address), asset: &str) -> Terms {
+    let side = |(side, token): (&Side, Address)| terms::Side {
+        chain: side.chain.parse().unwrap(),
+        tag: side.tag.parse().unwrap(),
+        backing: if token.is_zero() { Backing::Coin } else { Backing::Erc20(token.into()) },
+    };
+    Terms::new(asset.parse().unwrap(), 18, side(one), side(other)).unwrap()
 }
 
 /// An address that nobody used before, with its chain.
