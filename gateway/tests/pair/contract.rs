@@ -137,6 +137,8 @@ pub(crate) struct Events {
     pub(crate) sent: BTreeMap<MessageId, Message>,
     /// What was deposited and settled.
     pub(crate) reserves: Vec<Reserve>,
+    /// Every event of a message, in the order of the chain.
+    pub(crate) order: Vec<(Kind, MessageId)>,
     /// How often each event names each message.
     pub(crate) counts: BTreeMap<(Kind, MessageId), usize>,
 }
@@ -209,6 +211,7 @@ impl Contract<'_> {
             let id: U256 = log["topics"][1].as_str().unwrap().parse().unwrap();
             let id = MessageId(id.to_be_bytes());
             *events.counts.entry((*kind, id)).or_default() += 1;
+            events.order.push((*kind, id));
             if *kind == Kind::Sent {
                 let message = message_of(log);
                 assert_eq!(message.id(), id, "the event's id is its message's");
