@@ -67,6 +67,10 @@ audit_money() { # CHAIN
   in=$(total "to==\"$chain\" && end==\"delivered\"")
   expect "the vault of $chain" "$(balance "$chain" "$contract")" $((FUND + out - in))
   expect "the escrow of $chain" "$(number_at "$(view "$chain" "$contract" "openEscrow(address)" "$coin")" 0)" 0
+  # What left beyond what came belongs to the other chain.
+  expect "what $chain holds of ${OTHER[$chain]}'s" \
+    "$(number_at "$(view "$chain" "$contract" "coveredOf(address)" "$coin")" 0)" \
+    $((out > in ? out - in : 0))
   expect "what $chain still owes" "$(number_at "$(view "$chain" "$contract" "owed(address)" "$coin")" 0)" 0
   for recipient in $(awk -v chain="$chain" '$3 == chain && $4 != "-" { print $4 }' "$MESSAGES" | sort -u); do
     expect "the balance of $recipient at $chain" "$(balance "$chain" "0x$recipient")" \

@@ -3,6 +3,8 @@
 CHAINS=(e2e4 b1c2)
 ROOT=chains.test
 ASSET=e2e4/coin
+# The hash of what both communities signed; the contracts compare it and read nothing else of it.
+TERMS=$(printf '%064d' 7)
 declare -A ETH_ID=([e2e4]=58084 [b1c2]=45506)
 declare -A OTHER=([e2e4]=b1c2 [b1c2]=e2e4)
 # Gateways by name. Of b1c2's two, `south` is tried first.
@@ -182,8 +184,9 @@ read_deployed() { # CHAIN
 agree() { # CHAIN
   local owner=(--rpc "${RPC[$1]}" --key "$WORK/owner-$1.key" --contract "${CONTRACT[$1]}")
   local other=${OTHER[$1]}
-  gateway evm peer "$other" "${owner[@]}" --genesis "${TAG[$other]}" --asset "$ASSET" \
-    --value-max 100eth --reason "agreed with $other"
+  gateway evm peer "$other" "${owner[@]}" --genesis "${TAG[$other]}" --reason "agreed with $other"
+  gateway evm account "$other" "$ASSET" "${owner[@]}" --terms "$TERMS" --credit-limit 100eth \
+    --reason "agreed with $other"
   gateway evm fund "${owner[@]}" --amount "$FUND" --reason "the community's float"
 }
 
@@ -207,7 +210,7 @@ configure() { # GATEWAY
     --genesis "${TAG[$chain]}" --selector "k1$1" >"$WORK/$1/records"
 }
 
-# What `records` printed for the other operator goes into this one's configuration, with the limit.
+# What `records` printed for the other operator goes into this one's configuration.
 add_peer() { # GATEWAY
   local name other=${OTHER[${CHAIN_OF[$1]}]}
   for name in "${GATEWAYS[@]}"; do
@@ -216,7 +219,6 @@ add_peer() { # GATEWAY
   {
     echo
     sed -n "/^\[peer\.$other\]/,\$p" "$WORK/$name/records"
-    printf 'asset = "%s"\nvalue_max = "%s"\n' "$ASSET" 100000000000000000000
   } >>"$WORK/$1/gateway.toml"
   gateway check --config "$WORK/$1/gateway.toml" >"$WORK/$1/check" \
     || die "check of $1: $(<"$WORK/$1/check")"

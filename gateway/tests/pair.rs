@@ -89,6 +89,9 @@ mod two_agree;
 #[path = "pair/window.rs"]
 mod window;
 
+#[path = "pair/exhausted.rs"]
+mod exhausted;
+
 #[path = "pair/tokens.rs"]
 mod tokens;
 

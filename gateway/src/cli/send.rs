@@ -32,6 +32,7 @@ mod ledger;
 mod node;
 mod own;
 mod reserve;
+mod reserve_evm;
 
 /// Send value and data to an address on another chain: e2e4x63ea7F78….
 #[derive(Parser)]

@@ -1,10 +1,14 @@
 //! What a delivered message costs in gas, alone and in batches: a table, and the bound that holds.
 
 use alloy_primitives::Address;
+use distpos_gateway::chain::{LocalChain, Submission, evm::UserCall};
 use distpos_proto::message::{Fields, Message};
 use serde_json::{Value as Json, json};
 
-use super::world::{GATEWAY, World, amount, key, local};
+use super::{
+    ends::ending,
+    world::{GATEWAY, World, amount, call_to, key, local},
+};
 
 const BATCHES: [u64; 6] = [1, 2, 5, 10, 20, 50];
 /// Most that a message in a batch may cost of what it costs alone, in parts of a hundred.
@@ -109,5 +113,30 @@ async fn a_message_in_a_batch_costs_at_most_three_fifths_of_one_alone() {
     println!("a message of 20 against one alone, in percent, less new accounts: {percents:?}");
     for (name, percent) in percents {
         assert!(percent <= BATCH_PERCENT_MAX, "{name}: {percent} %");
+    }
+}
+
+/// Gas that the gateway counts for one end of a message (`chain/evm/submit.rs`).
+const ENDING_GAS: u64 = 160_000;
+
+/// Ends move sums between the figures of an account, and what belongs to its peer.
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn an_end_costs_less_than_the_gateway_counts_for_it() {
+    let world = World::start().await;
+    let call = UserCall { amount: amount(1_000_000_007), ..call_to("b1c2", "alice") };
+    for delivered in [true, false] {
+        for count in [1, 20] {
+            let mut ends = Vec::new();
+            for _ in 0..count {
+                ends.push(ending(world.send(&call).await, delivered));
+            }
+            let before = height(&world);
+            let ended = world.evm.submit(Submission::End(ends)).await.unwrap();
+            assert_eq!(ended.refused, []);
+            let each = gas_since(&world, before) / count;
+            println!("gas per end  delivered {delivered}, {count} at once: {each}");
+            assert!(each < ENDING_GAS, "{each}");
+        }
     }
 }

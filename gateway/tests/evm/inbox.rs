@@ -7,7 +7,7 @@ use distpos_gateway::chain::{
 use distpos_proto::{
     amount::Amount,
     code::{Code, Reply},
-    message::{Fields, Message, OnFail},
+    message::{Fields, Message, OnFail, TermsHash},
     receipt::Call,
     time::UnixSeconds,
 };
@@ -176,7 +176,7 @@ async fn what_may_not_be_delivered_is_skipped_with_its_reason() {
     let mut other_asset = pay(1, amount(5));
     other_asset.value.as_mut().unwrap().asset = "b1c2/coin".parse().unwrap();
     let mut other_terms = pay(3, amount(5));
-    other_terms.value.as_mut().unwrap().terms = None;
+    other_terms.value.as_mut().unwrap().terms = Some(TermsHash([1; 32]));
     let wrong = |fields, code| (message(fields), code);
     let cases = [
         wrong(other_asset, Code::NO_ACCOUNT),

@@ -180,6 +180,50 @@ async fn a_token_is_sent_in_its_own_unit_or_not_at_all() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs anvil"]
+async fn anybody_pays_into_a_peers_reserve() {
+    let world = World::start().await;
+    let charging = include_str!("../../contracts/artefacts/ChargingToken.json");
+    token(&world, charging, "salt").await;
+    let desk = Desk::of(&world).await;
+    let run = |peer: &str, asset: &str, amount: &str| {
+        let pays = ["reserve", peer, "--asset", asset, "--amount", amount, "--wait", "--json"];
+        desk.send(&pays, &["--key", "key"])
+    };
+    for (asset, amount, told) in [
+        ("e2e4/coin", "1.5eth", "e2e4/coin was 0, and is 1500000000000000000\n"),
+        ("e2e4/coin", "7", "was 1500000000000000000, and is 1500000000000000007\n"),
+        // One in a hundred is the token's charge.
+        ("e2e4/salt", "1000", "e2e4/salt was 0, and is 990\n"),
+    ] {
+        let paid = run("b1c2", asset, amount);
+        done(&paid);
+        let said = String::from_utf8_lossy(&paid.stderr).into_owned();
+        assert!(said.ends_with(told), "{said}");
+        let paid: Json = serde_json::from_slice(&paid.stdout).unwrap();
+        assert_eq!(paid["from"], format!("e2e4x{}", local(key(USER).address())), "{paid}");
+        assert!(
+            said.contains(paid["transaction"].as_str().unwrap()),
+            "told before it left: {said}"
+        );
+    }
+    for (peer, asset, amount, code, told) in [
+        ("b1c2", "e2e4/gold", "1", 69, "e2e4 has no open account with b1c2 in e2e4/gold"),
+        ("c3", "e2e4/coin", "1", 69, "e2e4 has no open account with c3"),
+        ("e2e4", "e2e4/coin", "1", 64, "expected a peer chain"),
+        ("b1c2", "e2e4/coin", "0", 64, "--amount is 0"),
+        ("b1c2", "e2e4/coin", "1.5", 64, "amount is \"1.5\""),
+        ("b1c2", "e2e4/coin", "99999999eth", 69, "nsufficient"),
+        ("b1c2", "e2e4/salt", "99000000", 69, "less than 99000000"),
+    ] {
+        let refused = run(peer, asset, amount);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!((refused.status.code(), said.contains(told)), (Some(code), true), "{said}");
+        assert!(!said.contains("transaction 0x"), "nothing was signed: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs anvil"]
 async fn anybody_pays_to_a_deposit_address_and_anybody_forwards() {
     let world = World::start().await;
     let reset = include_str!("../../contracts/artefacts/ResetToken.json");

@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, I256, U256};
 use distpos_proto::message::{Message, MessageId};
 
 use crate::{
-    contract::{Arg, Contract, Entry, Events, Guard, Kind},
+    contract::{Arg, Book, Contract, Entry, Events, Guard, Kind},
     daemon::until,
     engine,
     world::{Account, ENDED_WITHIN, Pair, Side},
@@ -103,10 +103,21 @@ fn money_in(side: &Side, own: &Events, other: &Side, theirs: &Events, account: &
     let owed = contract.number("owed(address)", &token);
     let escrow = contract.number("openEscrow(address)", &token);
     assert_eq!(escrow, U256::ZERO, "the escrow of {asset} at {chain}");
-    let vault = account.float + out - into + owed;
+    let changes = || own.reserves.iter().filter(|change| change.asset == asset);
+    let deposits = || changes().filter(|change| change.note.is_empty());
+    let deposited: U256 = deposits().map(|deposit| deposit.change.unsigned_abs()).sum();
+    // Settlements move what is there already: no story has one paid out.
+    let vault = account.float + out - into + owed + deposited;
     let holds = |holder: Address| held(side, account.token, holder);
     assert_eq!(holds(side.contract), vault, "the vault of {asset} at {chain}");
-    assert_eq!(contract.book(other.chain, asset), (into, out), "the book of {asset} at {chain}");
+    let reserve = changes().map(|change| change.change).sum::<I256>();
+    let (received, sent, pending_out) = (into, out, U256::ZERO);
+    let expected = Book { reserve: reserve.into_raw(), received, sent, pending_out };
+    let book = contract.book(other.chain, asset);
+    assert_eq!(book, expected, "the book of {asset} at {chain}");
+    // Each token backs one account here.
+    let covered = contract.number("coveredOf(address)", &token);
+    assert_eq!(covered, book.cover(), "what of {asset} belongs to {} at {chain}", other.chain);
 
     let mut got: BTreeMap<Address, U256> = BTreeMap::new();
     for id in own.of(Kind::Delivered) {
@@ -125,7 +136,9 @@ fn money_in(side: &Side, own: &Events, other: &Side, theirs: &Events, account: &
         let by_user = own.of(Kind::Closed).map(|id| &own.sent[&id]);
         let by_user = by_user.filter(|message| message.fields().sender.as_str() == name);
         let paid: U256 = by_user.map(|message| value(message, asset)).sum();
-        let expected = side.user_money - paid - fees(side) + to_user;
+        let by_user = deposits().filter(|deposit| deposit.by == user);
+        let reserved: U256 = by_user.map(|deposit| deposit.change.unsigned_abs()).sum();
+        let expected = side.user_money - paid - reserved - fees(side) + to_user;
         assert_eq!(holds(user), expected, "what the user of {chain} has");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, U256, hex, keccak256};
+use alloy_primitives::{Address, I256, U256, hex, keccak256};
 use distpos_proto::message::{Message, MessageId};
 use serde_json::{Value as Json, json};
 
@@ -100,11 +100,45 @@ pub(crate) struct Contract<'a> {
     pub(crate) address: Address,
 }
 
-/// All that ever happened to messages.
+/// The figures that a contract keeps of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Book {
+    pub(crate) reserve: U256,
+    /// Delivered here from the peer.
+    pub(crate) received: U256,
+    /// Delivered there from here.
+    pub(crate) sent: U256,
+    pub(crate) pending_out: U256,
+}
+
+impl Book {
+    /// What belongs to the peer.
+    pub(crate) fn cover(&self) -> U256 {
+        (self.sent + self.reserve).saturating_sub(self.received)
+    }
+}
+
+/// A change of a reserve.
+#[derive(Debug, Clone)]
+pub(crate) struct Reserve {
+    pub(crate) asset: String,
+    pub(crate) by: Address,
+    pub(crate) change: I256,
+    /// Empty for a deposit.
+    pub(crate) note: String,
+}
+
+const RESERVE: &str = "ReserveChanged(string,string,address,int256,string)";
+
+/// All that ever happened to messages and reserves.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     /// Those that left.
     pub(crate) sent: BTreeMap<MessageId, Message>,
+    /// What was deposited and settled.
+    pub(crate) reserves: Vec<Reserve>,
+    /// Every event of a message, in the order of the chain.
+    pub(crate) order: Vec<(Kind, MessageId)>,
     /// How often each event names each message.
     pub(crate) counts: BTreeMap<(Kind, MessageId), usize>,
 }
@@ -153,11 +187,12 @@ impl Contract<'_> {
         }
     }
 
-    /// What was delivered here from a peer, and there from here.
-    pub(crate) fn book(&self, peer: &str, asset: &str) -> (U256, U256) {
+    /// The figures of a peer's account.
+    pub(crate) fn book(&self, peer: &str, asset: &str) -> Book {
         let arguments = [Arg::Bytes(peer.as_bytes()), Arg::Bytes(asset.as_bytes())];
         let answer = self.view("bookOf(string,string)", &arguments);
-        (word(&answer, 0), word(&answer, 1))
+        let [reserve, received, sent, pending_out] = [0, 1, 2, 3].map(|at| word(&answer, at));
+        Book { reserve, received, sent, pending_out }
     }
 
     pub(crate) fn events(&self, from_block: u64) -> Events {
@@ -169,10 +204,14 @@ impl Contract<'_> {
         let mut events = Events::default();
         for log in self.node.call("eth_getLogs", &filter).as_array().unwrap() {
             let topic = log["topics"][0].as_str().unwrap();
+            if topic == keccak256(RESERVE).to_string() {
+                events.reserves.push(reserve_of(log));
+            }
             let Some((_, kind)) = topics.iter().find(|(known, _)| known == topic) else { continue };
             let id: U256 = log["topics"][1].as_str().unwrap().parse().unwrap();
             let id = MessageId(id.to_be_bytes());
             *events.counts.entry((*kind, id)).or_default() += 1;
+            events.order.push((*kind, id));
             if *kind == Kind::Sent {
                 let message = message_of(log);
                 assert_eq!(message.id(), id, "the event's id is its message's");
@@ -193,6 +232,18 @@ impl Contract<'_> {
         });
         log.map(message_of)
     }
+}
+
+fn reserve_of(log: &Json) -> Reserve {
+    let data = hex::decode(log["data"].as_str().unwrap()).unwrap();
+    let text = |index| {
+        let at: usize = word(&data, index).to();
+        let length: usize = U256::from_be_slice(&data[at..at + 32]).to();
+        String::from_utf8(data[at + 32..at + 32 + length].to_vec()).unwrap()
+    };
+    let by: U256 = log["topics"][1].as_str().unwrap().parse().unwrap();
+    let by = Address::from_word(by.into());
+    Reserve { asset: text(1), by, change: I256::from_raw(word(&data, 2)), note: text(3) }
 }
 
 fn message_of(log: &Json) -> Message {

@@ -10,7 +10,7 @@ use crate::{
     daemon::until,
     engine::Engine,
     wallet::Action,
-    world::{Account, ENDED_WITHIN, ETHER, Pair, Side, newcomer, newcomer_account},
+    world::{Account, ENDED_WITHIN, ETHER, Pair, Side, newcomer, newcomer_account, terms},
 };
 
 const PLAIN: &str = include_str!("../../contracts/artefacts/Token.json");
@@ -41,9 +41,6 @@ fn tokens_go_there_and_back(engine: Engine) {
     let kinds = KINDS.each_ref().map(|kind| opened(&mut pair, kind));
     let [gold, iron, salt, silk, wool] = kinds;
     let (a, b) = (&pair.a, &pair.b);
-    for (side, _) in pair.sides() {
-        side.count_in(&KINDS.map(|kind| kind.asset));
-    }
     pair.start_gateways();
     let to_b = |number| newcomer("b1c2", number);
     let sent = [
@@ -80,16 +77,11 @@ fn tokens_go_there_and_back(engine: Engine) {
 
 /// The tokens of an asset at both sides, with an account each, and a stock in vaults and hands.
 fn opened(pair: &mut Pair, kind: &Kind) -> (Address, Address) {
-    let tags = [pair.a.tag().to_owned(), pair.b.tag().to_owned()];
-    let [other_b, other_a] = tags;
-    let mut tokens = [Address::ZERO; 2];
-    let sides =
-        [(&mut pair.a, kind.at_a, "b1c2", other_a), (&mut pair.b, kind.at_b, "e2e4", other_b)];
-    for (place, (side, artefact, other, tag)) in sides.into_iter().enumerate() {
-        let token = side.deploy_example(artefact, &[]);
-        let name = token.to_string();
-        let account = ["--asset", kind.asset, "--token", &name, "--value-max", "1000000"];
-        side.owner_at(&[&["peer", other, "--genesis", &tag], &account[..]].concat());
+    let tokens = [pair.a.deploy_example(kind.at_a, &[]), pair.b.deploy_example(kind.at_b, &[])];
+    let terms = terms((&pair.a, tokens[0]), (&pair.b, tokens[1]), kind.asset);
+    for (side, token) in [(&mut pair.a, tokens[0]), (&mut pair.b, tokens[1])] {
+        let account = ["--token", &token.to_string(), "--credit-limit", "1000000"];
+        side.open_account(&terms, &account);
         for to in [side.contract, side.user.address] {
             let mint = [Arg::address(to), Arg::number(STOCK)];
             tell(side, token, input("mint(address,uint256)", &mint));
@@ -102,7 +94,6 @@ fn opened(pair: &mut Pair, kind: &Kind) -> (Address, Address) {
             Action { to: Some(token), value: U256::ZERO, input: call, gas: 200_000 },
         );
         side.accounts.push(Account { asset: kind.asset, token, float: U256::from(STOCK) });
-        tokens[place] = token;
     }
     (tokens[0], tokens[1])
 }
@@ -146,9 +137,6 @@ fn a_plain_transfer_to_a_deposit_address_arrives(engine: Engine) {
     let mut pair = Pair::prepared(engine, 1);
     let gold = opened(&mut pair, &KINDS[0]);
     let (a, b) = (&pair.a, &pair.b);
-    for (side, _) in pair.sides() {
-        side.count_in(&[KINDS[0].asset]);
-    }
     pair.start_gateways();
     let (sender, to) = (newcomer_account(77), newcomer("b1c2", 1));
     let at = deposit_address(a, &to, sender);

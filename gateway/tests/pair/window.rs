@@ -13,9 +13,7 @@ fn a_window_is_reached_and_frees_itself(engine: Engine) {
     let pair = Pair::running(engine);
     let (a, b) = (&pair.a, &pair.b);
     // Two ether at once, and all of it free again within 40 seconds.
-    let limit = ["--value-max", "100eth", "--window-max", "2eth", "--window", "40s"];
-    let peer = ["peer", "e2e4", "--genesis", a.tag(), "--asset", ASSET];
-    b.owner_at(&[&peer[..], &limit].concat());
+    b.owner_at(&["account", "e2e4", ASSET, "--window-max", "2eth", "--window", "40s"]);
     let first = a.send(&Order::payment(&newcomer("b1c2", 1), 2 * ETHER));
     a.ends(&first, Outcome::Delivered);
     // The next has to wait for what it needs, and more than a window can never pass.

@@ -11,7 +11,10 @@ use std::{
 
 use alloy_primitives::{Address, U256, hex};
 use distpos_gateway::submit::{MessageView, Outcome};
-use distpos_proto::message::{Message, MessageId};
+use distpos_proto::{
+    message::{Message, MessageId},
+    terms::{self, Backing, Terms},
+};
 use serde_json::{Value as Json, json};
 
 use crate::{
@@ -235,9 +238,17 @@ impl Side {
     }
 
     fn agree_with(&self, other: &Self) {
-        let limit = ["--genesis", &other.tag, "--asset", ASSET, "--value-max", "100eth"];
-        self.owner_at(&[&["peer", other.chain], &limit[..]].concat());
+        self.owner_at(&["peer", other.chain, "--genesis", &other.tag]);
+        let terms = terms((self, Address::ZERO), (other, Address::ZERO), ASSET);
+        self.open_account(&terms, &["--credit-limit", "100eth"]);
         self.owner_at(&["fund", "--amount", &FLOAT.to_string()]);
+    }
+
+    /// Opens an account with the other side under these terms, which both have signed.
+    pub(crate) fn open_account(&self, terms: &Terms, more: &[&str]) {
+        let other = terms.other(self.chain.parse().unwrap()).unwrap().chain.to_string();
+        let (asset, hash) = (terms.asset().as_str(), terms.hash().to_string());
+        self.owner_at(&[&["account", &other, asset, "--terms", &hash], more].concat());
     }
 
     fn configure(&self, other: &Self) {
@@ -294,8 +305,6 @@ th = 1
 genesis = "{tag}"
 family = "evm"
 outbox = "{outbox}"
-asset = "{ASSET}"
-value_max = "100000000000000000000"
 "#
             );
             fs::write(gateway.daemon.config_file(), text).unwrap();
@@ -305,23 +314,6 @@ value_max = "100000000000000000000"
     /// The account that has everything and does what nobody in the story is.
     pub(crate) fn rich(&self) -> &Wallet {
         &self.rich
-    }
-
-    /// The gateways count in these assets, too.
-    pub(crate) fn count_in(&self, assets: &[&str]) {
-        let alone = format!("asset = \"{ASSET}\"\nvalue_max = \"100000000000000000000\"");
-        let others: Vec<_> =
-            assets.iter().map(|asset| format!("\"{asset}\" = \"1000000\"")).collect();
-        let others = others.join(", ");
-        let all = format!("assets = {{ \"{ASSET}\" = \"100000000000000000000\", {others} }}");
-        for gateway in &self.gateways {
-            gateway.daemon.edit(&alone, &all);
-        }
-    }
-
-    /// The chain's genesis tag.
-    pub(crate) fn tag(&self) -> &str {
-        &self.tag
     }
 
     /// The first gateway pays all it has to the rich account.
@@ -491,6 +483,16 @@ impl Gateway {
             chain_key: keys["chain_key"].as_str().unwrap().into(),
         }
     }
+}
+
+/// What both sides count in, and the token that backs it at each; zero: the coin.
+pub(crate) fn terms(one: (&Side, Address), other: (&Side, Address), asset: &str) -> Terms {
+    let side = |(side, token): (&Side, Address)| terms::Side {
+        chain: side.chain.parse().unwrap(),
+        tag: side.tag.parse().unwrap(),
+        backing: if token.is_zero() { Backing::Coin } else { Backing::Erc20(token.into()) },
+    };
+    Terms::new(asset.parse().unwrap(), 18, side(one), side(other)).unwrap()
 }
 
 /// An address that nobody used before, with its chain.

@@ -11,6 +11,8 @@ use super::{
     At,
     client::Client,
     ledger,
+    node::NodeArguments,
+    reserve_evm,
 };
 use crate::submit::ChainView;
 
@@ -18,17 +20,22 @@ use crate::submit::ChainView;
 pub(super) struct Arguments {
     /// The peer chain whose reserve grows: its messages with value have so much more room here. The
     /// sum is that chain's from then on; only the own chain's operator gives it back.
-    chain: ChainId,
+    pub(super) chain: ChainId,
     /// What the account with it is counted in, such as `e2e4/coin`.
     #[arg(long)]
-    asset: Asset,
-    /// How much: a whole number of the smallest unit.
+    pub(super) asset: Asset,
+    /// How much: a whole number of the smallest unit; on EVM also 1.5eth, and of a token 1.5token.
     #[arg(long)]
-    amount: String,
-    /// The key that pays.
+    pub(super) amount: String,
+    /// The key that pays; anybody's.
     #[arg(long, value_name = "FILE")]
-    key: PathBuf,
-    /// Return when the payment is in a block. On a ledger it always is by then.
+    pub(super) key: PathBuf,
+    /// The file with the keystore's password.
+    #[arg(long, value_name = "FILE")]
+    pub(super) password: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) node: NodeArguments,
+    /// Return when the payment is in a block. It always is by then.
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
@@ -59,7 +66,7 @@ pub(super) async fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
     }
     let done = match chain.family.as_str() {
         "ledger" => on_ledger(arguments, &client, &chain).await?,
-        "evm" => on_evm(arguments, &chain)?,
+        "evm" => reserve_evm::deposit(arguments, &chain).await?,
         other => {
             return Err(Failure::of(Exit::Unavailable, format_args!("chain of family {other}")));
         }
@@ -82,17 +89,8 @@ async fn on_ledger(
     ledger::Purse::at(client, chain, &arguments.key).await?.deposit(deposit).await
 }
 
-/// A call of the contract, in the account's token or the own coin.
-fn on_evm(_arguments: &Arguments, chain: &ChainView) -> Result<Deposited, Failure> {
-    let what = format!(
-        "chain {} is an EVM chain: pay with its contract's deposit(string,string,uint256)",
-        chain.chain
-    );
-    Err(Failure::of(Exit::Unavailable, what))
-}
-
 impl Arguments {
-    fn deposit(&self, amount: Amount) -> Result<Deposit, Failure> {
+    pub(super) fn deposit(&self, amount: Amount) -> Result<Deposit, Failure> {
         if amount.is_zero() {
             return Err(Failure::usage("--amount is 0, expected more"));
         }
