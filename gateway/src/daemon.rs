@@ -19,6 +19,7 @@ use crate::{
     chain::ledger::Ledger,
     clock,
     config::Config,
+    correspondence,
     event::{Event, Events, Log},
     gateway::{Gateway, Identity},
     inbound::{self, hooks::Hooks},
@@ -91,7 +92,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts the gateway: opens the spool and the chain, binds both listeners, runs both pipelines.
+/// Starts the gateway: opens the spool and the chain, binds both listeners, runs the pipelines.
 ///
 /// # Errors
 /// What kept it from starting.
@@ -160,6 +161,11 @@ impl Daemon {
         let (gateway, stopped) = (self.gateway.clone(), stop.clone());
         self.tasks.spawn(async move {
             inbound::run(gateway, stopped).await;
+            Ok(())
+        });
+        let (gateway, stopped) = (self.gateway.clone(), stop.clone());
+        self.tasks.spawn(async move {
+            correspondence::run(gateway, stopped).await;
             Ok(())
         });
         let (service, stopped) = (Arc::new(Service::new(self.gateway.clone())), stop.receiver());

@@ -12,6 +12,10 @@ use distpos_proto::{
     standing::{Happening, Standing, Subject},
 };
 
+mod paper;
+
+pub use paper::{Paper, What};
+
 /// One transition. The texts are stable enough to grep for, and hold no secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -142,6 +146,8 @@ pub enum Event {
         /// Why.
         note: String,
     },
+    /// A paper of an account came, was made, or was compared.
+    Paper(Paper),
     /// Step 6: the delivering (or voiding) transaction was handed to the local chain.
     Submitted {
         /// `deliver`, `void` or `end`.
@@ -248,6 +254,9 @@ impl Events for Log {
             Event::Alert { .. } | Event::Conflict { .. } | Event::ProofInvalid { .. } => {
                 tracing::warn!(target: "distpos", "{event}");
             }
+            Event::Paper(paper) if paper.is_alarming() => {
+                tracing::warn!(target: "distpos", "{paper}");
+            }
             _ => tracing::info!(target: "distpos", "{event}"),
         }
     }
@@ -308,6 +317,7 @@ impl fmt::Display for Event {
                 };
                 write!(f, "reserve chain={chain} asset={asset} {sign}{amount} by={by} {note:?}")
             }
+            Self::Paper(paper) => paper.fmt(f),
             Self::Submitted { what, transaction, ids } => {
                 let hash = data_encoding::HEXLOWER.encode(transaction);
                 write!(f, "submitted {what} transaction={hash} {}", Ids(ids))

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod contact;
+pub mod correspondence;
 pub mod daemon;
 pub mod event;
 pub mod gateway;

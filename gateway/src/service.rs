@@ -18,6 +18,7 @@ use distpos_spool::{Direction, SpoolError};
 use tokio::sync::Semaphore;
 
 use crate::{
+    correspondence,
     event::Event,
     gateway::Gateway,
     inbound::{
@@ -113,8 +114,8 @@ impl Service {
             Request::Simulations(message) => {
                 simulate::simulate(gateway, &self.simulations, caller.source, &message).await
             }
-            Request::Statements(_) => {
-                Response::Refused(Reply::new(Code::NOT_NOW, "no accounts here").retry_after(3600))
+            Request::Statements(papers) => {
+                correspondence::take(gateway, caller.source, papers).await
             }
         }
     }

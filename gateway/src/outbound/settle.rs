@@ -114,6 +114,10 @@ fn answer(gateway: &Gateway, verified: &VerifiedReceipt, taken: Taken) -> Reply 
 /// Keeps a verified receipt and makes the outbox's part due, in one commit.
 fn keep(tx: &mut Tx<'_>, verified: &VerifiedReceipt, now: UnixMillis) -> Result<Taken, SpoolError> {
     let receipt = verified.receipt();
+    if let Outcome::Delivered { height, .. } = receipt.outcome {
+        // It may have been closed already, on a receipt that a sibling gateway got.
+        tx.place_settled(receipt.destination, &receipt.id, height)?;
+    }
     let known = tx.ended(Direction::Outbound, &receipt.id)?;
     if let Some(end) = &known {
         let contradicts = end.settled.is_some_and(|settled| settled != verified.ending().kind());

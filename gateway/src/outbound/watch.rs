@@ -180,6 +180,7 @@ fn follow_events(
                     told.step(tx, (*destination, asset), step, *id)?;
                 }
                 settle(tx, *id, EndingKind::Close, now)?;
+                note_settled(tx, *id, *destination, value.as_ref())?;
                 gone.push(*id);
                 told.events.push(Event::Closed { id: *id });
             }
@@ -314,4 +315,21 @@ fn settle(
     let history = history(tx, Direction::Outbound, &id, now)?;
     let end = End { peer, outcome, settled: Some(kind), at: now, history };
     tx.set_ended(Direction::Outbound, &id, &end)
+}
+
+/// Notes what the destination's statements are held against: value that was delivered there, in
+/// which of its blocks.
+fn note_settled(
+    tx: &mut Tx<'_>,
+    id: MessageId,
+    destination: ChainId,
+    value: Option<&Value>,
+) -> Result<(), SpoolError> {
+    let Some(Value { asset, amount, .. }) = value else { return Ok(()) };
+    let height = match tx.ended(Direction::Outbound, &id)?.and_then(|end| end.outcome) {
+        Some(Outcome::Delivered { height, .. }) => Some(height),
+        Some(Outcome::Refused { .. }) | None => None,
+    };
+    tx.put_settled(destination, asset, &id, *amount, height);
+    Ok(())
 }

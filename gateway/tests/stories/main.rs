@@ -29,6 +29,7 @@ mod standing;
 
 // What breaks, and comes back.
 mod chaos;
+mod correspondence;
 mod crowds;
 mod faults;
 mod kills;

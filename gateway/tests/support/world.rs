@@ -16,6 +16,7 @@ use distpos_gateway::{
         ledger::{Genesis, Ledger, address, transaction},
     },
     clock::{self, Clock},
+    correspondence,
     event::{Event, Events},
     gateway::{Gateway, Identity},
     inbound::{self, hooks::Hooks},
@@ -262,7 +263,8 @@ impl World {
         let (stopper, stop) = stop::channel();
         let tasks = vec![
             tokio::spawn(outbound::run(gateway.clone(), stop.clone())),
-            tokio::spawn(inbound::run(gateway.clone(), stop)),
+            tokio::spawn(inbound::run(gateway.clone(), stop.clone())),
+            tokio::spawn(correspondence::run(gateway.clone(), stop)),
         ];
         let network = self.network.clone();
         Site { gateway, book, chain: chain.id, n, address, network, stopper: Some(stopper), tasks }
