@@ -14,6 +14,7 @@ use distpos_proto::{
     light::Trusted,
     message::Asset,
     signed::{Document, Signed, Verified},
+    standing::{Happening, Subject},
     statement::{Closed, Comparison, SignedStatement, Statement, compare},
     time::UnixMillis,
 };
@@ -23,6 +24,7 @@ use crate::{
     account::{self, GATEWAY},
     event::{Event, Paper, What},
     gateway::Gateway,
+    standing,
 };
 
 /// From one statement of an account to the next.
@@ -250,6 +252,12 @@ fn hold(
     let is_doubtful = matches!(found, Comparison::Differs { .. }) && now.since(row.at) < DOUBT;
     let is_news = !is_doubtful && row.comparison.is_none_or(|was| is_other(was, found));
     if matches!(found, Comparison::Matches) {
+        // Of nothing everybody can say the same.
+        if statement.count > 0 {
+            let (subject, what) = (Subject::chain(chain), Happening::StatementMatched);
+            let cause = format!("{} messages of {asset} up to its block", statement.count);
+            standing::note(tx, &subject, what, &cause, now, events)?;
+        }
         tx.checkpoint(chain, asset, statement.height)?;
         row.sending.due = None;
     } else {

@@ -6,10 +6,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use distpos_proto::{
-    account::Step,
+    account::{Change, Step},
+    amount::Amount,
     chain::ChainId,
-    message::{MessageId, Value},
+    message::{Asset, MessageId, Value},
     receipt::{EndingKind, Outcome},
+    standing::{Happening, Subject},
     time::UnixMillis,
     wire,
 };
@@ -220,6 +222,9 @@ fn follow_account(
             told.events.push(Event::AccountSet { chain, asset, terms, limits });
         }
         ChainEvent::ReserveChanged { chain, asset, change, by, note } => {
+            if let Change::Added(amount) = change {
+                honoured(tx, told, *chain, asset, *amount)?;
+            }
             let (act, by, why) = (Act::Step((*change).into()), by.clone(), note.clone());
             told.events.push(Event::ReserveChanged {
                 chain: *chain,
@@ -236,6 +241,24 @@ fn follow_account(
         | ChainEvent::Refunded { .. } => {}
     }
     Ok(())
+}
+
+/// Notes in the peer's favour that it paid what it was asked for, in full and in time.
+fn honoured(
+    tx: &mut Tx<'_>,
+    told: &mut Told<'_>,
+    chain: ChainId,
+    asset: &Asset,
+    amount: Amount,
+) -> Result<(), SpoolError> {
+    let Some(row) = tx.reserve_request(Direction::Outbound, chain, asset)? else { return Ok(()) };
+    let asked = &row.request.document;
+    if amount < asked.wanted || told.time > asked.by {
+        return Ok(());
+    }
+    let (subject, happening) = (Subject::chain(chain), Happening::SettlementHonoured);
+    let cause = format!("{amount} of {asset}, asked for were {}", asked.wanted);
+    standing::note(tx, &subject, happening, &cause, told.now, told.events)
 }
 
 /// Enters what was delivered here; a sibling gateway may have delivered it.

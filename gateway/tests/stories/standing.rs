@@ -260,7 +260,8 @@ async fn an_outage_counts_once_however_often_it_is_met_and_an_answer_ends_it() {
     world.pass(DAY).await;
     world.send("e2e4", world.user("b1c2"), 250, 0).await;
     world.pass(HOUR * 3).await;
-    assert_eq!((words(&a, &of).len(), words(&a, "b1c2").len()), (2, 2));
+    let timeouts = |who| words(&a, who).iter().filter(|word| **word == "timeout").count();
+    assert_eq!((timeouts(&of), timeouts("b1c2")), (2, 2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -414,4 +415,38 @@ async fn the_lowest_standing_freezes_nobody_and_without_a_threshold_holds_nothin
     world.until_empty(SOON, &[&a, &b]).await;
     assert_eq!(world.audit(&[&a, &b]).await, Tally { delivered: 2, ..Tally::default() });
     assert!(!a.is_frozen(cid("b1c2")) && !b.is_frozen(cid("e2e4")));
+}
+
+/// A chain that pays what it was asked for, and whose books agree, rises for it; one that pays less
+/// than was asked, or for nothing, does not.
+#[tokio::test(start_paused = true)]
+async fn a_settlement_that_was_asked_for_and_books_that_match_raise_a_chain() {
+    let (world, a, b) = World::pair(31, 100).await;
+    world.deposit("b1c2", "e2e4", 1).await;
+    world.send("e2e4", world.user("b1c2"), 90, 0).await;
+    world.until_empty(SOON, &[&a, &b]).await;
+    world.until("asked", SOON, || world.happened("b1c2/1 strained chain=e2e4") == 1).await;
+    let asset = "e2e4/coin".parse().unwrap();
+    let asked =
+        b.gateway.spool.read(|tx| tx.reserve_request(Direction::Outbound, cid("e2e4"), &asset));
+    let wanted = asked.unwrap().unwrap().request.document.wanted.to_u128().unwrap();
+    let wanted = u64::try_from(wanted).unwrap();
+    world.deposit("b1c2", "e2e4", wanted - 1).await;
+    world.pass(SOON).await;
+    assert!(!words(&b, "e2e4").contains(&"settlement-honoured"), "not in full");
+    world.deposit("b1c2", "e2e4", 1).await;
+    world.pass(SOON).await;
+    assert!(!words(&b, "e2e4").contains(&"settlement-honoured"), "relieved, and not asked again");
+    // Strained again, asked again, and paid in full.
+    world.send("e2e4", world.user("b1c2"), wanted, 0).await;
+    world.until("asked", SOON, || world.happened("b1c2/1 strained chain=e2e4") == 2).await;
+    world.deposit("b1c2", "e2e4", 1_000).await;
+    world.until("honoured", SOON, || world.happened("for=settlement-honoured") == 1).await;
+    world.until_empty(SOON, &[&a, &b]).await;
+    world.pass(2 * HOUR).await;
+    assert!(words(&b, "e2e4").contains(&"settlement-honoured"));
+    // Each has told the other of its books by now; b1c2 has received, so e2e4 can compare.
+    assert!(words(&a, "b1c2").contains(&"statement-matched"));
+    assert!(!words(&b, "e2e4").contains(&"statement-matched"), "of nothing all say the same");
+    world.audit(&[&a, &b]).await;
 }
