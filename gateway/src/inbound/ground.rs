@@ -6,16 +6,25 @@ use std::sync::Arc;
 use distpos_proto::{
     account::{Bucket, Step, Window},
     chain::{ChainId, Family},
-    code::Reply,
+    code::{Code, Reply},
     light::Trusted,
     message::{Asset, Message},
-    policy::{self, AccountSettings, Case, Decision, Failing, GasBudget, Own, TrustLevel},
+    policy::{self, AccountSettings, Case, Check, Decision, Failing, GasBudget, Own, TrustLevel},
     stage::Proven,
     time::{UnixMillis, UnixSeconds},
 };
 use distpos_spool::{AccountRow, SpoolError, Tx};
 
 use crate::{config, gateway::Gateway, standing};
+
+/// When a message is looked at again that the copy of its account refuses and the chain does not: by
+/// then a block or two more are final.
+const BEHIND_SECONDS: u32 = 5;
+
+/// Whether it is the copy of an account that refuses for good: the chain may know better.
+pub(super) fn refuses_by_copy(failing: &Failing) -> bool {
+    matches!(failing.check, Check::Account | Check::Window) && failing.reply.code.may_void()
+}
 
 /// What is the same for all messages of a round.
 pub(super) struct Ground {
@@ -79,7 +88,16 @@ impl Ground {
         found: &[Failing],
     ) -> Result<Decision, SpoolError> {
         let known = self.known(tx, proven.message())?;
-        Ok(policy::admit(proven, &self.case(&known, found)))
+        let case = self.case(&known, found);
+        let doubted = policy::failing(proven.message(), &case).filter(refuses_by_copy);
+        if let Some(Failing { reply, .. }) = doubted
+            && !found.iter().any(|found| found.reply.code.may_void())
+        {
+            let text = format!("{}, as far as blocks are final", reply.text());
+            let reply = Reply::new(Code::SUSPENDED, text).retry_after(BEHIND_SECONDS);
+            return Ok(Decision::Waits(Failing { check: Check::Account, reply }));
+        }
+        Ok(policy::admit(proven, &case))
     }
 
     /// Counts what a message uses of its chain's gas.

@@ -25,7 +25,7 @@ use crate::{
     gateway::Gateway,
     inbound::{
         deliver::{PutOff, Stopped, waiting},
-        ground::Ground,
+        ground::{Ground, refuses_by_copy},
         hooks::{Hook, HookAnswer},
     },
     transition::{Move, shift},
@@ -101,7 +101,7 @@ async fn ask(
     let passes = gateway.spool.read(|tx| passing(tx, ground, &proven))?;
     let questions = proven.iter().filter_map(|(id, proven)| match passes.get(id) {
         Some(Passes::Anew) => Some(async { (*id, hooked(gateway, proven.message()).await) }),
-        Some(Passes::Again) | None => None,
+        Some(Passes::Again | Passes::Doubted) | None => None,
     });
     // Side by side: the hooks themselves bound how many at a time.
     let hooked: BTreeMap<MessageId, Failing> = join_all(questions)
@@ -113,6 +113,9 @@ async fn ask(
     for (id, proven) in proven {
         let found = match (passes.get(&id), hooked.get(&id)) {
             (None, _) => Asked::Not,
+            (Some(Passes::Doubted), _) => {
+                confirmed(simulated(gateway, proven.message(), &mut told).await?)
+            }
             (Some(_), Some(failing)) => Asked::Found(vec![failing.clone()]),
             (Some(_), None) => simulated(gateway, proven.message(), &mut told).await?,
         };
@@ -127,6 +130,20 @@ enum Passes {
     Anew,
     /// It was admitted before; its delivery may be on its way.
     Again,
+    /// Not at all, as far as the copy of its account goes. That follows final blocks and may be
+    /// behind them: for good only the chain itself refuses it.
+    Doubted,
+}
+
+/// What the chain says of a message that the copy of its account refuses: nothing but a refusal is
+/// an answer to that.
+fn confirmed(asked: Asked) -> Asked {
+    match asked {
+        Asked::Found(found) if !found.iter().any(|failing| failing.reply.code.may_void()) => {
+            Asked::Not
+        }
+        other => other,
+    }
 }
 
 /// What the operator's hooks say.
@@ -163,10 +180,13 @@ fn passing(
     for (id, proven) in round {
         let value = proven.message().fields().value.as_ref();
         let ahead = value.and_then(|value| ahead.get(&value.asset).copied().flatten());
-        if ground.failing(tx, proven.message(), ahead)?.is_none() {
-            let before = tx.reserved(id)?.is_some();
-            passes.insert(*id, if before { Passes::Again } else { Passes::Anew });
-        }
+        let how = match ground.failing(tx, proven.message(), ahead)? {
+            None if tx.reserved(id)?.is_some() => Passes::Again,
+            None => Passes::Anew,
+            Some(failing) if refuses_by_copy(&failing) => Passes::Doubted,
+            Some(_) => continue,
+        };
+        passes.insert(*id, how);
     }
     Ok(passes)
 }
