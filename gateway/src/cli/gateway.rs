@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use super::{Exit, Failure, say, say_json};
 use crate::config::Config;
 
+mod accounts;
 mod admin_client;
 mod check;
 mod evm;
@@ -42,6 +43,9 @@ enum Command {
     /// Whom this gateway believes: the operator's pins.
     #[command(subcommand)]
     Trust(trust::Command),
+    /// Correspondent accounts: what peers owe and are owed.
+    #[command(subcommand)]
+    Account(accounts::Command),
     /// The contract of an EVM chain.
     #[command(subcommand)]
     Evm(evm::Command),
@@ -79,6 +83,7 @@ pub(super) fn execute(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Keygen(arguments) => keygen::execute(&arguments),
         Command::Records(arguments) => records::execute(&arguments),
         Command::Trust(command) => trust::execute(command),
+        Command::Account(command) => super::block_on(accounts::execute(command)),
         Command::Evm(command) => super::block_on(evm::execute(command)),
         Command::Status(arguments) => super::block_on(status::execute(&arguments)),
         Command::Version(Json { json }) => version(json),

@@ -35,7 +35,7 @@ pub(crate) fn err(output: &Output) -> String {
 }
 
 /// A call without the command around it.
-fn call(socket: &Path, method: &str, path: &str, body: &str) -> (u16, Value) {
+pub(crate) fn call(socket: &Path, method: &str, path: &str, body: &str) -> (u16, Value) {
     let mut stream = UnixStream::connect(socket).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let length = body.len();
