@@ -187,63 +187,67 @@ fn statements(a: &Gateway, b: &Gateway) {
     assert!(text.trim_end().ends_with(": matches"), "{text}");
 }
 
+/// 2^256.
+const OVER: &str = "115792089237316195423570985008687907853269984665640564039457584007913129639936";
+const SUM: &str = "expected a whole number of the asset's smallest unit, such as \"1000000\"";
+
+/// What an operator may type, and what is said.
+const MISTYPED: &[(&[&str], &str)] = &[
+    (&["limit", "b1c2", "e2e4/coin", "--credit-limit", "-5"], SUM),
+    (&["limit", "b1c2", "e2e4/coin", "--credit-limit", "1.5"], SUM),
+    (&["limit", "b1c2", "e2e4/coin", "--credit-limit", "1e3"], SUM),
+    (&["limit", "b1c2", "e2e4/coin", "--credit-limit", ""], SUM),
+    (
+        &["limit", "b1c2", "e2e4/coin", "--credit-limit", OVER],
+        "found a number of 78 digits, 2^256 or more, expected less than 2^256",
+    ),
+    (&["limit", "b1c2", "e2e4/coin"], "no limit is named: --credit-limit, --window-max"),
+    (
+        &["limit", "b1c2", "e2e4/coin", "--window-max", "0"],
+        "for '--window-max <AMOUNT>': found 0, expected more than zero",
+    ),
+    (
+        &["limit", "b1c2", "e2e4/coin", "--window-max", "5"],
+        "window_max is named, expected window beside it",
+    ),
+    (
+        &["limit", "b1c2", "e2e4/coin", "--window", "1h"],
+        "window is named, expected window_max beside it",
+    ),
+    (&["limit", "b1c2", "e2e4/coin", "--window", "1"], "expected a duration such as"),
+    (&["limit", "b1c2", "e2e4/coin", "--window", "10ms"], "expected whole seconds"),
+    (&["settle", "b1c2", "e2e4/coin", "--add", "0"], "found 0, expected more than zero"),
+    (&["settle", "b1c2", "e2e4/coin", "--take", "-1"], SUM),
+    (&["settle", "b1c2", "e2e4/coin"], "required"),
+    (&["settle", "b1c2", "e2e4/coin", "--add", "1", "--take", "1"], "cannot be used with"),
+    (
+        &["settle", "b1c2", "e2e4/coin", "--add", "1", "--to", "63ea"],
+        "to stands beside add, expected it only beside take",
+    ),
+    (
+        &["settle", "b1c2", "coin", "--add", "1"],
+        "found \"coin\", expected an asset, <issuer chain-id>/<label>, such as \"e2e4/coin\"",
+    ),
+    (&["settle", "B1C2", "e2e4/coin", "--add", "1"], "expected a hex digit"),
+    (
+        &["open", "b1c2", "e2e4/coin", "--backing", "gold"],
+        "found the backing \"gold\", expected coin, ledger or erc20:<40 lower-case hex digits>",
+    ),
+    (
+        &["open", "b1c2", "e2e4/coin", "--backing", "coin"],
+        "backing is coin, on a chain of family ledger",
+    ),
+    (&["open", "b1c2", "e2e4/coin", "--decimals", "78"], "78 is not in 0..=77"),
+    (&["open", "b1c2", "cafe/coin"], "decimals is missing: how many digits of cafe/coin"),
+    (&["open", "b1c2", "e2e4/coin", "--terms", "00"], "--terms"),
+    (&["open", "b1c2", "e2e4/coin", "--key", "owner.key"], "--key is for an EVM chain"),
+];
+
 #[test]
 fn what_is_mistyped_is_told_before_anything_is_done() {
     let world = World::prepared();
     world.a.start();
-    let over = "115792089237316195423570985008687907853269984665640564039457584007913129639936";
-    let sum = "expected a whole number of the asset's smallest unit, such as \"1000000\"";
-    let cases: &[(&[&str], &str)] = &[
-        (&["limit", "b1c2", "e2e4/coin", "--credit-limit", "-5"], sum),
-        (&["limit", "b1c2", "e2e4/coin", "--credit-limit", "1.5"], sum),
-        (&["limit", "b1c2", "e2e4/coin", "--credit-limit", "1e3"], sum),
-        (&["limit", "b1c2", "e2e4/coin", "--credit-limit", ""], sum),
-        (
-            &["limit", "b1c2", "e2e4/coin", "--credit-limit", over],
-            "found a number of 78 digits, 2^256 or more, expected less than 2^256",
-        ),
-        (&["limit", "b1c2", "e2e4/coin"], "no limit is named: --credit-limit, --window-max"),
-        (
-            &["limit", "b1c2", "e2e4/coin", "--window-max", "0"],
-            "for '--window-max <AMOUNT>': found 0, expected more than zero",
-        ),
-        (
-            &["limit", "b1c2", "e2e4/coin", "--window-max", "5"],
-            "window_max is named, expected window beside it",
-        ),
-        (
-            &["limit", "b1c2", "e2e4/coin", "--window", "1h"],
-            "window is named, expected window_max beside it",
-        ),
-        (&["limit", "b1c2", "e2e4/coin", "--window", "1"], "expected a duration such as"),
-        (&["limit", "b1c2", "e2e4/coin", "--window", "10ms"], "expected whole seconds"),
-        (&["settle", "b1c2", "e2e4/coin", "--add", "0"], "found 0, expected more than zero"),
-        (&["settle", "b1c2", "e2e4/coin", "--take", "-1"], sum),
-        (&["settle", "b1c2", "e2e4/coin"], "required"),
-        (&["settle", "b1c2", "e2e4/coin", "--add", "1", "--take", "1"], "cannot be used with"),
-        (
-            &["settle", "b1c2", "e2e4/coin", "--add", "1", "--to", "63ea"],
-            "to stands beside add, expected it only beside take",
-        ),
-        (
-            &["settle", "b1c2", "coin", "--add", "1"],
-            "found \"coin\", expected an asset, <issuer chain-id>/<label>, such as \"e2e4/coin\"",
-        ),
-        (&["settle", "B1C2", "e2e4/coin", "--add", "1"], "expected a hex digit"),
-        (
-            &["open", "b1c2", "e2e4/coin", "--backing", "gold"],
-            "found the backing \"gold\", expected coin, ledger or erc20:<40 lower-case hex digits>",
-        ),
-        (
-            &["open", "b1c2", "e2e4/coin", "--backing", "coin"],
-            "backing is coin, on a chain of family ledger",
-        ),
-        (&["open", "b1c2", "e2e4/coin", "--decimals", "78"], "78 is not in 0..=77"),
-        (&["open", "b1c2", "cafe/coin"], "decimals is missing: how many digits of cafe/coin"),
-        (&["open", "b1c2", "e2e4/coin", "--terms", "00"], "--terms"),
-        (&["open", "b1c2", "e2e4/coin", "--key", "owner.key"], "--key is for an EVM chain"),
-    ];
-    for (arguments, expected) in cases {
+    for (arguments, expected) in MISTYPED {
         let all = [&["account"], *arguments, &["--reason", "test"]].concat();
         let refused = command(&world.a, &all);
         assert_eq!(refused.status.code(), Some(64), "{arguments:?} {refused:?}");
