@@ -52,6 +52,9 @@ fn show(gateway: &Gateway, peer: &str) -> Value {
 fn an_account_is_opened_by_both_operators_and_then_kept_by_them() {
     let mut world = World::strangers();
     world.publish();
+    let account =
+        "[peer.e2e4.account.\"e2e4/coin\"]\nsettle_threshold = 90\nsettle_to = \"the mill\"\n";
+    world.b.edit("[peer.e2e4]", &format!("{account}[peer.e2e4]"));
     world.a.start();
     world.b.start();
     let (a, b) = (&world.a, &world.b);
@@ -97,6 +100,10 @@ fn an_account_is_opened_by_both_operators_and_then_kept_by_them() {
     let at_b = account_when(b, "it is delivered", |one| one["received"] == "100");
     assert_eq!((&at_a["pending_out"], &at_b["pending_in"]), (&json!("0"), &json!("0")));
     assert_eq!((&at_a["room"], &at_b["room"]), (&json!("600"), &json!("200")));
+
+    let notice = "account e2e4/coin with e2e4: the peer owes 100, settle_threshold is 90: it is time \
+                  to settle; the peer is to pay to the mill";
+    until("b's operator is told to settle", TIME_MAX, || b.log().contains(notice).then_some(()));
 
     limits_and_settlements(b);
     suspended(a, b);
