@@ -7,6 +7,8 @@
 //! | `GET /v1/accounts` | every account in one line |
 //! | `GET /v1/accounts/{cid}/{asset}?from=1&entries=20` | one account with its papers and journal |
 //! | `POST /v1/accounts/{cid}/{asset}/{act}` | `open`, `limit`, `close`, `settle`, `statement`, `suspend`, `resume` |
+//! | `GET /v1/standing` | everybody of whom something is known |
+//! | `GET /v1/standing/{cid}[@{host}:{port}]?entries=20` | one chain or gateway with its journal |
 //! | `POST /v1/chains/{cid}/thaw` | believes a frozen chain again |
 //!
 //! What changes something is a `POST` with a `reason` ([`Reason`]), and is logged with who asked

@@ -1,7 +1,7 @@
 //! The calls, one function each.
 
 use bytes::Bytes;
-use distpos_proto::{chain::ChainId, code::Code, light::Authenticated};
+use distpos_proto::{chain::ChainId, code::Code, light::Authenticated, standing::Subject};
 use distpos_spool::SpoolError;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
@@ -11,7 +11,10 @@ use super::{
     Admin, BODY_BYTES_MAX, Caller, FrozenView, GatewayView, Reason, Reasoned, Refusal, ThawedView,
     accounts,
 };
-use crate::submit::answer::{self, Body};
+use crate::{
+    standing::view,
+    submit::answer::{self, Body},
+};
 
 type Answer = Result<Response<Body>, Refusal>;
 
@@ -37,6 +40,8 @@ pub(super) async fn answer(
 fn read(admin: &Admin, path: &str, query: Option<&str>) -> Answer {
     match segments(path)?.as_slice() {
         ["gateway"] => gateway(admin),
+        ["standing"] => standings(admin),
+        ["standing", subject] => standing(admin, subject, query),
         ["accounts"] => Ok(answer::object(&accounts::list(&admin.gateway)?)),
         ["accounts", chain, issuer, label] => {
             let name = accounts::Name::read(chain, issuer, label)?;
@@ -98,6 +103,22 @@ impl Call<'_> {
             }
         }
     }
+}
+
+fn standings(admin: &Admin) -> Answer {
+    let now = admin.gateway.now();
+    let standing = admin.gateway.spool.read(|tx| view::list(tx, now))?;
+    Ok(answer::object(&serde_json::json!({ "standing": standing })))
+}
+
+fn standing(admin: &Admin, subject: &str, query: Option<&str>) -> Answer {
+    let subject: Subject = parsed("subject", subject)?;
+    let (now, limit) = (admin.gateway.now(), accounts::Wanted::read(query)?.entries());
+    let found = admin.gateway.spool.read(|tx| view::show(tx, &subject, limit, now))?;
+    let found = found.ok_or_else(|| {
+        Refusal::absent(format_args!("nothing is known of {subject}: it has a newcomer's standing"))
+    })?;
+    Ok(answer::object(&found))
 }
 
 async fn account(

@@ -14,6 +14,7 @@ mod evm;
 mod keygen;
 mod records;
 mod run;
+mod standing;
 mod status;
 mod trust;
 
@@ -46,6 +47,9 @@ enum Command {
     /// Correspondent accounts: what peers owe and are owed.
     #[command(subcommand)]
     Account(accounts::Command),
+    /// How far chains and gateways have earned trust here, and why.
+    #[command(subcommand)]
+    Standing(standing::Command),
     /// The contract of an EVM chain.
     #[command(subcommand)]
     Evm(evm::Command),
@@ -84,6 +88,7 @@ pub(super) fn execute(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Records(arguments) => records::execute(&arguments),
         Command::Trust(command) => trust::execute(command),
         Command::Account(command) => super::block_on(accounts::execute(command)),
+        Command::Standing(command) => super::block_on(standing::execute(command)),
         Command::Evm(command) => super::block_on(evm::execute(command)),
         Command::Status(arguments) => super::block_on(status::execute(&arguments)),
         Command::Version(Json { json }) => version(json),

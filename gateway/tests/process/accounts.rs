@@ -105,9 +105,31 @@ fn an_account_is_opened_by_both_operators_and_then_kept_by_them() {
                   to settle; the peer is to pay to the mill";
     until("b's operator is told to settle", TIME_MAX, || b.log().contains(notice).then_some(()));
 
+    standing(b);
     limits_and_settlements(b);
     suspended(a, b);
     statements(a, b);
+}
+
+fn standing(b: &Gateway) {
+    let run = |arguments: &[&str]| command(b, &[&["standing"], arguments].concat());
+    let list = out(&run(&["list"]));
+    assert!(list.starts_with("SUBJECT"), "{list}");
+    assert!(list.lines().any(|line| line.starts_with("e2e4 ") && line.contains("51")), "{list}");
+    let shown: Value = serde_json::from_str(&out(&run(&["show", "e2e4", "--json"]))).unwrap();
+    assert_eq!((&shown["subject"], &shown["chain"]), (&json!("e2e4"), &json!("e2e4")));
+    assert_eq!(shown["journal"][0]["before"], "50");
+    assert!(out(&run(&["show", "e2e4"])).contains("standing  51"), "{shown}");
+    let unknown = run(&["show", "cafe"]);
+    assert_eq!(unknown.status.code(), Some(69));
+    let expected = "distpos-gateway: nothing is known of cafe: it has a newcomer's standing, 50\n";
+    assert_eq!(err(&unknown), expected);
+    let mistyped = run(&["show", "Village"]);
+    assert_eq!(mistyped.status.code(), Some(64));
+    assert!(
+        err(&mistyped).contains("expected a chain-id such as e2e4, or a gateway"),
+        "{mistyped:?}"
+    );
 }
 
 fn limits_and_settlements(b: &Gateway) {

@@ -71,6 +71,12 @@ impl Wanted {
         }
         Ok(wanted)
     }
+
+    /// How many are shown.
+    pub(in crate::admin) fn entries(self) -> usize {
+        let count = self.count.unwrap_or(ENTRIES_DEFAULT).min(ENTRIES_MAX);
+        usize::try_from(count).unwrap_or(0)
+    }
 }
 
 /// Everything about one account.
@@ -95,11 +101,11 @@ fn detail(
         return Ok(None);
     }
     let row = row.unwrap_or_default();
-    let count = wanted.count.unwrap_or(ENTRIES_DEFAULT).min(ENTRIES_MAX);
-    let newest = row.entries.saturating_sub(count).saturating_add(1);
-    let journal = match usize::try_from(count) {
-        Ok(0) | Err(_) => Vec::new(),
-        Ok(count) => tx.entries(*chain, asset, wanted.from.unwrap_or(newest), count)?,
+    let count = wanted.entries();
+    let newest = row.entries.saturating_sub(count as u64).saturating_add(1);
+    let journal = match count {
+        0 => Vec::new(),
+        count => tx.entries(*chain, asset, wanted.from.unwrap_or(newest), count)?,
     };
     let statement = |direction| tx.statement(direction, *chain, asset);
     Ok(Some(AccountDetail {
