@@ -14,7 +14,8 @@ use crate::{
     world::{Gateway, World},
 };
 
-const TIME_MAX: Duration = Duration::from_secs(60);
+/// Papers leave twice a minute.
+const TIME_MAX: Duration = Duration::from_secs(120);
 /// A look is a process.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
