@@ -4,6 +4,11 @@
 //! | call | answer |
 //! | --- | --- |
 //! | `GET /v1/gateway` | which gateway this is, and which chains are frozen |
+//! | `GET /v1/accounts` | every account in one line |
+//! | `GET /v1/accounts/{cid}/{asset}?from=1&entries=20` | one account with its papers and journal |
+//! | `POST /v1/accounts/{cid}/{asset}/{act}` | `open`, `limit`, `close`, `settle`, `statement`, `suspend`, `resume` |
+//! | `GET /v1/standing` | everybody of whom something is known |
+//! | `GET /v1/standing/{cid}[@{host}:{port}]?entries=20` | one chain or gateway with its journal |
 //! | `POST /v1/chains/{cid}/thaw` | believes a frozen chain again |
 //!
 //! What changes something is a `POST` with a `reason` ([`Reason`]), and is logged with who asked
@@ -23,6 +28,7 @@ use tokio::{
 
 use crate::{gateway::Gateway, stop::Stop, submit::answer};
 
+mod accounts;
 mod calls;
 mod reason;
 mod refusal;
@@ -31,7 +37,11 @@ mod view;
 
 pub use reason::{Reason, ReasonError};
 pub use socket::{Socket, SocketError};
-pub use view::{FrozenView, GatewayView, Reasoned, ThawedView};
+pub use view::{
+    AccountDetail, AccountLine, AccountState, AccountsView, DoneView, EntryView, FrozenView,
+    GatewayView, LimitAsked, LimitsAsked, OpenAsked, Reasoned, RequestView, SendingView,
+    SettingsView, SettleAsked, SideView, StatementView, SuspensionView, TermsView, ThawedView,
+};
 
 use refusal::Refusal;
 

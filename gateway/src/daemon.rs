@@ -15,6 +15,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 
 use crate::{
+    account,
     admin::{self, Admin, Socket},
     chain::ledger::Ledger,
     clock,
@@ -184,7 +185,13 @@ impl Daemon {
         });
     }
 
+    /// What is for the operator: commands, and notices of what only people can do.
     fn spawn_admin(&mut self, socket: Socket, stop: Stop) {
+        let (gateway, stopped) = (self.gateway.clone(), stop.clone());
+        self.tasks.spawn(async move {
+            account::settlement::run(gateway, stopped).await;
+            Ok(())
+        });
         let admin = Admin::new(self.gateway.clone());
         self.tasks
             .spawn(async move { admin::serve(socket, admin, stop).await.context("admin socket") });

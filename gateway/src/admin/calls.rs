@@ -1,7 +1,7 @@
 //! The calls, one function each.
 
 use bytes::Bytes;
-use distpos_proto::{chain::ChainId, code::Code, light::Authenticated};
+use distpos_proto::{chain::ChainId, code::Code, light::Authenticated, standing::Subject};
 use distpos_spool::SpoolError;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
@@ -9,8 +9,12 @@ use serde::de::DeserializeOwned;
 
 use super::{
     Admin, BODY_BYTES_MAX, Caller, FrozenView, GatewayView, Reason, Reasoned, Refusal, ThawedView,
+    accounts,
 };
-use crate::submit::answer::{self, Body};
+use crate::{
+    standing::view,
+    submit::answer::{self, Body},
+};
 
 type Answer = Result<Response<Body>, Refusal>;
 
@@ -22,7 +26,7 @@ pub(super) async fn answer(
 ) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let answered = match *request.method() {
-        Method::GET => read(admin, &path),
+        Method::GET => read(admin, &path, request.uri().query()),
         Method::POST => match whole(request.into_body()).await {
             Ok(body) => change(admin, caller, &path, &body).await,
             Err(refusal) => Err(refusal),
@@ -33,9 +37,17 @@ pub(super) async fn answer(
 }
 
 /// What changes nothing.
-fn read(admin: &Admin, path: &str) -> Answer {
+fn read(admin: &Admin, path: &str, query: Option<&str>) -> Answer {
     match segments(path)?.as_slice() {
         ["gateway"] => gateway(admin),
+        ["standing"] => standings(admin),
+        ["standing", subject] => standing(admin, subject, query),
+        ["accounts"] => Ok(answer::object(&accounts::list(&admin.gateway)?)),
+        ["accounts", chain, issuer, label] => {
+            let name = accounts::Name::read(chain, issuer, label)?;
+            let wanted = accounts::Wanted::read(query)?;
+            Ok(answer::object(&accounts::show(&admin.gateway, &name, wanted)?))
+        }
         _ => Err(nothing_there()),
     }
 }
@@ -46,6 +58,9 @@ async fn change(admin: &Admin, caller: Caller, path: &str, body: &[u8]) -> Answe
     let mut call = Call { admin, caller, body, path, reason: None };
     let answered = match segments.as_slice() {
         ["chains", chain, "thaw"] => thaw(&mut call, chain).await,
+        ["accounts", chain, issuer, label, act] => {
+            account(&mut call, (chain, issuer, label), act).await
+        }
         _ => return Err(nothing_there()),
     };
     call.log(&answered);
@@ -88,6 +103,41 @@ impl Call<'_> {
             }
         }
     }
+}
+
+fn standings(admin: &Admin) -> Answer {
+    let now = admin.gateway.now();
+    let standing = admin.gateway.spool.read(|tx| view::list(tx, now))?;
+    Ok(answer::object(&serde_json::json!({ "standing": standing })))
+}
+
+fn standing(admin: &Admin, subject: &str, query: Option<&str>) -> Answer {
+    let subject: Subject = parsed("subject", subject)?;
+    let (now, limit) = (admin.gateway.now(), accounts::Wanted::read(query)?.entries());
+    let found = admin.gateway.spool.read(|tx| view::show(tx, &subject, limit, now))?;
+    let found = found.ok_or_else(|| {
+        Refusal::absent(format_args!("nothing is known of {subject}: it has a newcomer's standing"))
+    })?;
+    Ok(answer::object(&found))
+}
+
+async fn account(
+    call: &mut Call<'_>,
+    (chain, issuer, label): (&str, &str, &str),
+    act: &str,
+) -> Answer {
+    let name = accounts::Name::read(chain, issuer, label)?;
+    let done = match act {
+        "open" => accounts::open(call, &name).await,
+        "limit" => accounts::limit(call, &name).await,
+        "close" => accounts::close(call, &name).await,
+        "settle" => accounts::settle(call, &name).await,
+        "statement" => accounts::statement(call, &name).await,
+        "suspend" => accounts::suspend(call, &name).await,
+        "resume" => accounts::resume(call, &name).await,
+        _ => Err(nothing_there()),
+    };
+    Ok(answer::object(&done?))
 }
 
 fn gateway(admin: &Admin) -> Answer {

@@ -2,6 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+mod account;
+
+pub use account::{
+    AccountDetail, AccountLine, AccountState, AccountsView, DoneView, EntryView, LimitAsked,
+    LimitsAsked, OpenAsked, RequestView, SendingView, SettingsView, SettleAsked, SideView,
+    StatementView, SuspensionView, TermsView,
+};
+
 /// The body of a call that needs nothing but a reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -5,10 +5,10 @@ use distpos_proto::{
     time::UnixMillis,
 };
 use distpos_spool::{SpoolError, StandingEntry, StandingRow, Tx};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One chain or gateway.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StandingView {
     /// `chain`, or `chain@host:port`.
     pub subject: String,
@@ -25,7 +25,7 @@ pub struct StandingView {
 }
 
 /// One chain or gateway, and why it stands as it does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StandingDetail {
     /// As in a list.
     #[serde(flatten)]
@@ -35,7 +35,7 @@ pub struct StandingDetail {
 }
 
 /// One change of a standing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryView {
     /// Its number, from 1.
     pub number: u64,

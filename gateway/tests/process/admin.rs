@@ -35,7 +35,7 @@ pub(crate) fn err(output: &Output) -> String {
 }
 
 /// A call without the command around it.
-fn call(socket: &Path, method: &str, path: &str, body: &str) -> (u16, Value) {
+pub(crate) fn call(socket: &Path, method: &str, path: &str, body: &str) -> (u16, Value) {
     let mut stream = UnixStream::connect(socket).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let length = body.len();
@@ -103,7 +103,7 @@ fn only_the_gateways_own_user_can_command_it() {
         command.uid(NOBODY).gid(NOBODY).current_dir("/").stdin(Stdio::null()).output().unwrap()
     } else {
         // Nobody else is at hand: as another user would meet it.
-        fs::set_permissions(socket(gateway), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(socket(gateway), fs::Permissions::from_mode(0o0)).unwrap();
         command(gateway, &["status"])
     };
     assert_eq!(refused.status.code(), Some(69), "{refused:?}");
