@@ -16,7 +16,7 @@ use crate::{
     contact::{self, Contacted},
     event::Event,
     gateway::Gateway,
-    outbound::bounce,
+    outbound::{bounce, silence},
     transition::{Later, shift, to},
 };
 
@@ -34,10 +34,21 @@ pub async fn send(gateway: &Gateway, peer: ChainId, batches: Vec<Batch>) -> Resu
         Ok(route) => offer(gateway, &route, &batches).await,
         Err(reply) if bounce::is_permanent(&reply) => {
             let rest = bounce::bounce(gateway, peer, &batches, reply.clone()).await?;
-            defer(gateway, peer, rest, Cause::Unreachable, reply).await
+            unanswered(gateway, peer, rest, reply).await
         }
-        Err(reply) => defer(gateway, peer, ids(&batches), Cause::Unreachable, reply).await,
+        Err(reply) => unanswered(gateway, peer, ids(&batches), reply).await,
     }
+}
+
+/// Nobody there was reached.
+async fn unanswered(
+    gateway: &Gateway,
+    peer: ChainId,
+    ids: Vec<MessageId>,
+    reply: Reply,
+) -> Result<(), SpoolError> {
+    let rest = silence::give_up(gateway, peer, ids, &reply).await?;
+    defer(gateway, peer, rest, Cause::Unreachable, reply).await
 }
 
 /// Delivery ends at `expires`, the message does not: it is offered until a receipt says how.
@@ -92,7 +103,7 @@ async fn offer(gateway: &Gateway, route: &Route, batches: &[Batch]) -> Result<()
             let reply = Reply::new(Code::NO_ANSWER, format!("{name} answered something else"));
             defer(gateway, peer, sent, Cause::Unreachable, reply).await
         }
-        Err(reply) => defer(gateway, peer, sent, Cause::Unreachable, reply).await,
+        Err(reply) => unanswered(gateway, peer, sent, reply).await,
     }
 }
 
