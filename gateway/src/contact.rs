@@ -109,6 +109,9 @@ pub async fn one(
         Err(error) => {
             gateway.resolver.report(chain, listed, Contact::Failed);
             standing::silent(gateway, chain, &name(listed), &error).await;
+            if error.is_from_peer() {
+                silence::heard(gateway, chain).await;
+            }
             Err(Reply::new(Code::NO_ANSWER, format!("{}: {error}", name(listed))))
         }
     }

@@ -40,9 +40,7 @@ pub async fn ask(gateway: &Gateway, peer: ChainId, batches: Vec<Batch>) -> Resul
             let (unknown, receipts) = sort(gateway, peer, &ids, answers);
             (unknown, receipts, Reply::new(Code::NOT_FINAL, "waiting for the receipt"))
         }
-        Ok(Contacted { response: Response::Refused(reply), .. }) => {
-            (Vec::new(), Vec::new(), reply)
-        }
+        Ok(Contacted { response: Response::Refused(reply), .. }) => (Vec::new(), Vec::new(), reply),
         Err(reply) => {
             silence::failed(gateway, peer).await?;
             (Vec::new(), Vec::new(), reply)

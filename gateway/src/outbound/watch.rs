@@ -206,12 +206,7 @@ fn follow_events(
 }
 
 /// The journal's line for a refund: one without a receipt says so, and why.
-fn refund(
-    tx: &Tx<'_>,
-    told: &Told<'_>,
-    id: MessageId,
-    step: Step,
-) -> Result<Entry, SpoolError> {
+fn refund(tx: &Tx<'_>, told: &Told<'_>, id: MessageId, step: Step) -> Result<Entry, SpoolError> {
     let mut entry = Entry::of(step, id, Some(told.height), told.now);
     let queued = match tx.find(Direction::Outbound, &id)? {
         Some((batch, _)) => tx.batch(Direction::Outbound, batch)?,

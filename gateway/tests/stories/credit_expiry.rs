@@ -88,8 +88,7 @@ const START: u64 = crate::support::world::START.0 / 1000;
 /// The line of the story that says so; there is exactly one.
 fn line(world: &crate::support::world::World, text: &str) -> usize {
     let story = world.story();
-    let found: Vec<usize> =
-        (0..story.len()).filter(|n| story[*n].contains(text)).collect();
+    let found: Vec<usize> = (0..story.len()).filter(|n| story[*n].contains(text)).collect();
     assert_eq!(found.len(), 1, "{text}: {story:#?}");
     found[0]
 }
@@ -134,7 +133,8 @@ async fn a_proof_that_comes_only_after_the_expiry_voids_and_then_refunds() {
         held.release(Place::Claimed).await;
         let Held { world, a, b, id } = &held;
         world.until_empty(HOURS, &[a, b]).await;
-        let order = ["b1c2/1 proven", "b1c2/1 submitted void", "b1c2/1 ended id", "e2e4/1 refunded"];
+        let order =
+            ["b1c2/1 proven", "b1c2/1 submitted void", "b1c2/1 ended id", "e2e4/1 refunded"];
         let places: Vec<usize> = order
             .iter()
             .map(|word| world.story().iter().position(|line| line.contains(word)).unwrap())

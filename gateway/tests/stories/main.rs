@@ -26,6 +26,7 @@ mod value;
 
 // What others do here is remembered.
 mod standing;
+
 // Correspondent accounts: the cases that have to be shown, and where each is.
 mod cases;
 mod credit_clocks;
