@@ -9,7 +9,7 @@ use distpos_proto::{
 };
 use distpos_resolver::{Contact, Gateway as Listed, Host, Route, RouteSource, TrustLevel};
 
-use crate::{event::Event, gateway::Gateway, peer::Target, standing};
+use crate::{event::Event, gateway::Gateway, outbound::silence, peer::Target, standing};
 
 /// A gateway that answered.
 pub struct Contacted {
@@ -103,11 +103,15 @@ pub async fn one(
         Ok(response) => {
             gateway.resolver.report(chain, listed, Contact::Reached);
             standing::answered(gateway, chain, &name(listed)).await;
+            silence::heard(gateway, chain).await;
             Ok(response)
         }
         Err(error) => {
             gateway.resolver.report(chain, listed, Contact::Failed);
             standing::silent(gateway, chain, &name(listed), &error).await;
+            if error.is_from_peer() {
+                silence::heard(gateway, chain).await;
+            }
             Err(Reply::new(Code::NO_ANSWER, format!("{}: {error}", name(listed))))
         }
     }

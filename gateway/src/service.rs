@@ -25,7 +25,7 @@ use crate::{
         accept, receipt,
         simulate::{self, Simulations},
     },
-    outbound::{prove, settle},
+    outbound::{prove, settle, silence},
     peer::{Caller, PeerService},
 };
 
@@ -95,6 +95,7 @@ impl PeerService for Service {
 impl Service {
     async fn respond(&self, caller: &Caller, request: Request<IncomingBatch>) -> Response {
         let gateway = &self.gateway;
+        silence::heard(gateway, caller.source).await;
         match request {
             Request::Hello => self.hello().await,
             Request::Messages(batches) => accept::messages(gateway, caller.source, batches).await,

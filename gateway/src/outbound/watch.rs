@@ -190,7 +190,8 @@ fn follow_events(
                 if let Some(Reserved { chain, value: Some((asset, amount)) }) =
                     tx.take_reserved(id)?
                 {
-                    told.step(tx, (chain, &asset), Step::Refund(amount), *id)?;
+                    let entry = refund(tx, &told, *id, Step::Refund(amount))?;
+                    told.enter(tx, chain, &asset, entry)?;
                 }
                 settle(tx, *id, EndingKind::Refund, now)?;
                 gone.push(*id);
@@ -204,6 +205,21 @@ fn follow_events(
     shift(tx, Direction::Inbound, &here, &OPEN, to(State::Ended, Some(now), None), now)?;
     remove(tx, Direction::Outbound, &gone, now)?;
     told.changed.tend(tx, now, told.events)
+}
+
+/// The journal's line for a refund: one without a receipt says so, and why.
+fn refund(tx: &Tx<'_>, told: &Told<'_>, id: MessageId, step: Step) -> Result<Entry, SpoolError> {
+    let mut entry = Entry::of(step, id, Some(told.height), told.now);
+    let queued = match tx.find(Direction::Outbound, &id)? {
+        Some((batch, _)) => tx.batch(Direction::Outbound, batch)?,
+        None => None,
+    };
+    let reason = queued.filter(|batch| batch.state == State::Refunding).and_then(|b| b.reply);
+    if let Some(reason) = reason.filter(bounce::is_own_reason) {
+        entry.by = account::GATEWAY.to_owned();
+        entry.why = format!("without a receipt: {reason}");
+    }
+    Ok(entry)
 }
 
 /// Enters what the chain says of an account itself.

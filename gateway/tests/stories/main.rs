@@ -27,6 +27,15 @@ mod value;
 // What others do here is remembered.
 mod standing;
 
+// Correspondent accounts: the cases that have to be shown, and where each is.
+mod cases;
+mod credit_clocks;
+mod credit_exhausted;
+mod credit_expiry;
+mod credit_no_receipt;
+mod credit_refusals;
+mod credit_restarts;
+
 // What breaks, and comes back.
 mod chaos;
 mod correspondence;
