@@ -1,4 +1,5 @@
 //! What the runnable examples share; the examples themselves are in `examples/` beside this folder.
 
 pub mod dns;
+pub mod simulation;
 pub mod village;

@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as the tests do")]
 
-#[path = "../support/mod.rs"]
-mod support;
+use distpos_examples::simulation as support;
 
 mod two_chains;
 

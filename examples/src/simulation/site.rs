@@ -28,8 +28,11 @@ use super::network::{Call, Network};
 /// What the operator says, changeable by the test; it outlives the gateway.
 #[derive(Default)]
 pub struct Book {
+    /// The chains that are believed.
     pub trusted: Mutex<BTreeMap<ChainId, Trusted>>,
+    /// What is said of accounts; the usual if nothing.
     pub accounts: Mutex<BTreeMap<(ChainId, Asset), AccountPolicy>>,
+    /// Who may send what to whom.
     pub policy: Mutex<Arc<Policy>>,
     /// Gas for each source; the usual budget if none.
     pub gas: Mutex<Option<GasBudget>>,
@@ -63,11 +66,17 @@ impl Correspondents for Book {
     }
 }
 
+/// A gateway of a chain, with its spool.
 pub struct Site {
+    /// The gateway itself.
     pub gateway: Arc<Gateway>,
+    /// What its operator says.
     pub book: Arc<Book>,
+    /// Its chain.
     pub chain: ChainId,
+    /// Its number among the gateways of its chain, from 1.
     pub n: u8,
+    /// Where it is called.
     pub address: SocketAddr,
     pub(super) network: Arc<Network>,
     pub(super) stopper: Option<Stopper>,
@@ -80,6 +89,7 @@ impl Site {
         Direction::BOTH.iter().flat_map(|way| self.batches(*way)).map(|b| b.items.len()).sum()
     }
 
+    /// The queue.
     pub fn batches(&self, direction: Direction) -> Vec<Batch> {
         let read = self.gateway.spool.read(|tx| tx.batches(direction, None, usize::MAX));
         read.unwrap_or_else(|error: SpoolError| panic!("{error}"))
@@ -133,10 +143,12 @@ impl Site {
         self.book.accounts.lock().unwrap().insert((peer, asset.parse().unwrap()), policy);
     }
 
+    /// Whether a chain is frozen here.
     pub fn is_frozen(&self, chain: ChainId) -> bool {
         self.gateway.spool.read(|tx| tx.frozen(chain)).unwrap().is_some()
     }
 
+    /// The operator lets a frozen chain go on.
     pub async fn thaw(&self, chain: ChainId) {
         let thawed = self.gateway.spool.transact(move |tx| {
             tx.thaw(chain);
@@ -150,6 +162,7 @@ impl Site {
         self.post(pin, from, self.chain, request.kind(), request.body()).await
     }
 
+    /// The same with any body at all.
     pub async fn post(
         &self,
         pin: SpkiPin,

@@ -26,15 +26,20 @@ const LATENCY_SPREAD: u64 = 5;
 /// One call on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Call {
+    /// The chain that the caller speaks for.
     pub from: ChainId,
+    /// The chain that is meant.
     pub to: ChainId,
+    /// The gateway that is called.
     pub at: SocketAddr,
+    /// What is asked.
     pub kind: RequestKind,
 }
 
 /// What becomes of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
+    /// It is answered, and the answer arrives.
     Arrives,
     /// Nobody hears it.
     RequestLost,
@@ -49,6 +54,7 @@ type Meddler = Box<dyn Fn(&Call, Vec<u8>) -> Vec<u8> + Send + Sync>;
 /// Who answers at an address, with which TLS key.
 type Listening = (Arc<dyn PeerService>, SpkiPin);
 
+/// What stands for the Internet.
 pub struct Network {
     services: Mutex<BTreeMap<SocketAddr, Listening>>,
     down: Mutex<BTreeSet<SocketAddr>>,
@@ -61,6 +67,7 @@ pub struct Network {
 }
 
 impl Network {
+    /// A network where nobody listens; `seed` decides how long calls take.
     pub fn new(seed: u64) -> Self {
         Self {
             services: Mutex::default(),
@@ -73,6 +80,7 @@ impl Network {
         }
     }
 
+    /// A service answers at an address from now on, with the TLS key of that pin.
     pub fn listen(&self, at: SocketAddr, service: Arc<dyn PeerService>, pin: SpkiPin) {
         self.services.lock().unwrap().insert(at, (service, pin));
     }
@@ -185,7 +193,9 @@ impl Network {
 
 /// One gateway's line to the network: it calls with that gateway's key.
 pub struct Line {
+    /// The network.
     pub network: Arc<Network>,
+    /// The pin of the key that it calls with.
     pub pin: SpkiPin,
 }
 

@@ -40,6 +40,7 @@ pub enum Place {
 }
 
 impl Place {
+    /// Every place, in this order.
     pub const ALL: [Self; 10] = [
         Self::Queued,
         Self::Accepted,
@@ -81,9 +82,13 @@ impl Place {
 
 /// The message, where it was met.
 pub struct Held {
+    /// The world, of two chains.
     pub world: World,
+    /// The source's gateway.
     pub a: Site,
+    /// The destination's gateway.
     pub b: Site,
+    /// The message that is held.
     pub id: MessageId,
 }
 

@@ -48,17 +48,22 @@ use super::{
     site::{Book, Site},
 };
 
+/// When every world begins.
 pub const START: UnixMillis = UnixMillis(1_760_000_000_000);
+/// The domain under which chains are found.
 pub const ROOT: &str = "chains.test";
+/// What is counted between chains.
 pub const ASSET: &str = "e2e4/coin";
-/// What the user of each chain has at first, and what its vault can pay.
+/// What the user of each chain has at first.
 pub const FUNDS: u64 = 10_000;
+/// What its vault can pay at first.
 pub const FLOAT: u64 = 1_000_000;
 
 /// Keeps what happened, with the time and in order.
 pub struct Recorder {
     clock: Clock,
     who: String,
+    /// One line an event.
     pub log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -71,21 +76,33 @@ impl Events for Recorder {
 
 /// A chain: its ledger, its keys, its users.
 pub struct Chain {
+    /// Its id.
     pub id: ChainId,
+    /// Its number in the world, from 1.
     pub number: u8,
+    /// The chain itself.
     pub ledger: Arc<Ledger>,
+    /// The seeds of its gateways' signing keys.
     pub keys: Vec<[u8; 32]>,
+    /// The key of its user.
     pub user: SecretKey,
 }
 
+/// Everything there is.
 pub struct World {
+    /// What makes it differ from others: one seed, one story.
     pub seed: u64,
+    /// Tells virtual time.
     pub clock: Clock,
+    /// DNS.
     pub zone: ZoneLookup,
+    /// The way from gateway to gateway.
     pub network: Arc<Network>,
     /// How slow the nodes are, in milliseconds.
     pub node_delay: Arc<AtomicU64>,
+    /// One line an event.
     pub log: Arc<Mutex<Vec<String>>>,
+    /// The chains.
     pub chains: BTreeMap<ChainId, Chain>,
     skews: Skews,
     books: Mutex<BTreeMap<(ChainId, u8), Arc<Book>>>,
@@ -107,6 +124,7 @@ fn skewed(clock: &Clock, skews: &Skews, whose: (ChainId, u8)) -> Clock {
 /// What one world differs in from another.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
+    /// What makes it differ from others: one seed, one story.
     pub seed: u64,
     /// Chain keys of each chain; gateway `n` signs with the n-th, or the last.
     pub keys: u8,
@@ -120,6 +138,7 @@ impl From<u64> for Plan {
     }
 }
 
+/// A chain-id.
 pub fn cid(text: &str) -> ChainId {
     text.parse().unwrap()
 }
@@ -129,6 +148,7 @@ pub fn credit(credit_limit: u64) -> Limits {
     Limits { credit_limit: amount(credit_limit), window: None }
 }
 
+/// An amount.
 pub fn amount(value: u64) -> Amount {
     Amount::from(value)
 }
@@ -136,8 +156,11 @@ pub fn amount(value: u64) -> Amount {
 /// A message to be sent.
 #[derive(Debug, Clone)]
 pub struct Order {
+    /// The recipient.
     pub to: Address,
+    /// What it carries; 0 for no value.
     pub value: u64,
+    /// What it says.
     pub data: Vec<u8>,
     /// Unix seconds; 0 for a day.
     pub expires: u64,
@@ -360,6 +383,7 @@ impl World {
         self.order(from, vec![order]).await[0]
     }
 
+    /// The address of a chain's user.
     pub fn user(&self, chain: &str) -> Address {
         let chain = &self.chains[&cid(chain)];
         Address::new(chain.id, address::local(&chain.user.public()))
@@ -377,15 +401,18 @@ impl World {
         Address::new(cid(chain), local)
     }
 
+    /// What a chain's user holds.
     pub fn balance(&self, chain: &str) -> Amount {
         let chain = &self.chains[&cid(chain)];
         chain.ledger.balance(&address::local(&chain.user.public())).unwrap().unwrap()
     }
 
+    /// The time.
     pub fn now(&self) -> UnixSeconds {
         (self.clock)().seconds()
     }
 
+    /// How long every node takes from now on, each way, in milliseconds.
     pub fn slow_nodes(&self, millis: u64) {
         self.node_delay.store(millis, Ordering::Relaxed);
     }
@@ -437,10 +464,12 @@ impl World {
         !self.chains.values().any(open)
     }
 
+    /// All that happened.
     pub fn story(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
     }
 
+    /// How often a line says this.
     pub fn happened(&self, text: &str) -> usize {
         self.log.lock().unwrap().iter().filter(|line| line.contains(text)).count()
     }
@@ -458,6 +487,7 @@ impl Chain {
         KeySet::new(self.secrets().iter().map(SecretKey::public), 1).unwrap()
     }
 
+    /// The signing keys.
     pub fn secrets(&self) -> Vec<SecretKey> {
         self.keys.iter().map(SecretKey::from_seed).collect()
     }
@@ -467,6 +497,7 @@ impl Chain {
         SpkiPin([self.number * 16 + n; 32])
     }
 
+    /// Where gateway `n` is called.
     pub fn address(&self, n: u8) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::new(198, 18, self.number, n), 7333))
     }

@@ -22,7 +22,9 @@ use distpos_proto::{
 };
 use tokio::time::sleep;
 
+/// A gateway's node.
 pub struct Node {
+    /// The chain.
     pub ledger: Arc<Ledger>,
     /// How long each call takes to the node and back, each way, in milliseconds.
     pub delay: Arc<AtomicU64>,

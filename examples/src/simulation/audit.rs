@@ -20,7 +20,9 @@ use super::{
 /// How the messages of a story ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
+    /// Paid at their destination, closed at their source.
     pub delivered: usize,
+    /// Void at their destination, paid back at their source.
     pub refunded: usize,
     /// Refunded without a receipt, as their chain does not exist.
     pub unroutable: usize,
@@ -29,6 +31,7 @@ pub struct Tally {
 /// What a chain's final blocks say.
 #[derive(Debug, Default)]
 pub struct Record {
+    /// The messages that left, in order.
     pub sent: Vec<Message>,
     /// `delivered`, `voided`, `closed`, `refunded`, each time it was said.
     pub ends: BTreeMap<MessageId, Vec<&'static str>>,
