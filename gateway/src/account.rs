@@ -31,6 +31,9 @@ pub const GATEWAY: &str = "gateway";
 /// watchdog.
 const LOOKED_AT: Duration = Duration::from_secs(60 * 60);
 
+/// How often one that has expired is looked at until the chain's time says so, too.
+const EXPIRED_AGAIN: Duration = Duration::from_secs(30);
+
 /// An account, as it is named.
 pub(crate) type Name = (ChainId, Asset);
 
@@ -247,7 +250,8 @@ pub(crate) fn tend(
 pub(crate) fn looked_at(now: UnixMillis, reply: &Reply, expires: UnixSeconds) -> UnixMillis {
     let wait = reply.retry_after.map_or(LOOKED_AT, |seconds| Duration::from_secs(seconds.into()));
     let expired = UnixSeconds(expires.0.saturating_add(1)).millis();
-    now.after(wait.min(LOOKED_AT)).min(expired.max(now.after(Duration::from_secs(1))))
+    // The chain's time, which decides, may be behind: it is not asked every second.
+    now.after(wait.min(LOOKED_AT)).min(expired.max(now.after(EXPIRED_AGAIN)))
 }
 
 /// The reply for a sum that no longer fits when it is to be set aside.

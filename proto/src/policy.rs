@@ -153,6 +153,8 @@ pub struct Case<'a> {
     pub trust: TrustLevel,
     /// The account the message names; none if there is none, or it carries no value.
     pub account: Option<&'a Account>,
+    /// Whether it was admitted before: its sum is set aside, and its delivery may be on its way.
+    pub is_admitted: bool,
     /// Why the account is suspended; none if it is not.
     pub suspended: Option<&'a str>,
     /// The number of the first message that waits for room in the account, this one left out.
@@ -222,7 +224,8 @@ fn value_checks(message: &Message, case: &Case<'_>) -> Option<Failing> {
     trust(case)
         .map(fail(Check::Trust))
         .or_else(|| message_value(value, case).map(fail(Check::MessageValue)))
-        .or_else(|| room(message, value, account, case))
+        // What has its place keeps it: whoever comes late, or a limit that is lowered, moves nobody.
+        .or_else(|| if case.is_admitted { None } else { room(message, value, account, case) })
 }
 
 fn destination(message: &Message, own: Own) -> Option<Reply> {

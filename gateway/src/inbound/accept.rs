@@ -14,7 +14,7 @@ use distpos_spool::{Direction, NewBatch, SpoolError, State, Tx};
 
 use crate::{
     event::Event,
-    gateway::{CLAIMED_MESSAGES_MAX, Gateway},
+    gateway::{CLAIMED_MESSAGES_MAX, Gateway, SUSPENDED_MESSAGES_MAX},
 };
 
 /// When a chain that is not trusted here may come again: its operator and ours may be on the phone.
@@ -66,12 +66,9 @@ fn refusal(gateway: &Gateway, source: ChainId, count: usize) -> Option<Reply> {
     }
     let state = gateway.spool.healthy().and_then(|()| {
         gateway.spool.read(|tx| {
-            // What is suspended is proven, but nobody takes a row without an end.
-            let claimed =
-                [State::Claimed, State::Suspended].into_iter().try_fold(0, |sum, state| {
-                    Ok::<u64, SpoolError>(sum + tx.count_for(Direction::Inbound, source, state)?)
-                })?;
-            Ok::<_, SpoolError>((claimed, tx.frozen(source)?.is_some()))
+            let of = |state| tx.count_for(Direction::Inbound, source, state);
+            let waiting = (of(State::Claimed)?, of(State::Suspended)?);
+            Ok::<_, SpoolError>((waiting, tx.frozen(source)?.is_some()))
         })
     });
     match state {
@@ -81,10 +78,12 @@ fn refusal(gateway: &Gateway, source: ChainId, count: usize) -> Option<Reply> {
             Some(Reply::new(Code::SPOOL_FULL, "the spool takes nothing now").retry_after(60))
         }
         Ok((_, true)) => Some(Reply::new(Code::CONFLICT, "frozen after conflicting evidence")),
-        Ok((claimed, false)) => {
-            let full = claimed.saturating_add(count as u64) > CLAIMED_MESSAGES_MAX;
-            let text =
-                format!("{claimed} messages of {source} are waiting for their proofs or for room");
+        Ok(((claimed, suspended), false)) => {
+            let full = claimed.saturating_add(count as u64) > CLAIMED_MESSAGES_MAX
+                || suspended.saturating_add(count as u64) > SUSPENDED_MESSAGES_MAX;
+            let text = format!(
+                "{claimed} messages of {source} are waiting for their proofs, {suspended} for room"
+            );
             full.then(|| Reply::new(Code::RATE_LIMIT, text).retry_after(10))
         }
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use distpos_proto::{
-    account::{Bucket, Step, Window},
+    account::{Bucket, Window},
     chain::{ChainId, Family},
     code::{Code, Reply},
     light::Trusted,
@@ -44,6 +44,7 @@ pub(super) struct Ground {
 /// What the spool knows that concerns one message.
 struct Known {
     account: Option<AccountRow>,
+    is_admitted: bool,
     ahead: Option<u64>,
     settings: AccountSettings,
     gas: Option<GasBudget>,
@@ -112,32 +113,26 @@ impl Ground {
         GasBudget { window: self.gas, bucket, delivery: config::GasBudget::MESSAGE }
     }
 
-    /// What concerns a message. One that was admitted before is judged without its own share, has
-    /// paid its gas, and is not held up for what its chain did since.
+    /// What concerns a message. One that was admitted before has its room and has paid its gas, and
+    /// is not held up for what its chain did since.
     fn known(&self, tx: &Tx<'_>, message: &Message) -> Result<Known, SpoolError> {
         let (id, fields) = (message.id(), message.fields());
-        let reserved = tx.reserved(&id)?;
-        let (gas, standing) = match reserved {
-            Some(_) => (None, None),
-            None => {
-                let min = self.policy.standing_min;
-                let standing = standing::deferral(tx, self.source, min, self.at)?;
-                (Some(self.budget(tx.gas(self.source)?)), standing)
-            }
+        let is_admitted = tx.reserved(&id)?.is_some();
+        let (gas, standing) = if is_admitted {
+            (None, None)
+        } else {
+            let min = self.policy.standing_min;
+            let standing = standing::deferral(tx, self.source, min, self.at)?;
+            (Some(self.budget(tx.gas(self.source)?)), standing)
         };
         let Some(value) = &fields.value else {
             let settings = AccountSettings::default();
-            return Ok(Known { account: None, ahead: None, settings, gas, standing });
+            return Ok(Known { account: None, is_admitted, ahead: None, settings, gas, standing });
         };
-        let mut account = tx.account(fields.source, &value.asset)?;
-        if let (Some(row), Some((_, amount))) = (&mut account, reserved.and_then(|r| r.value))
-            && let Ok(without) = row.account.apply(&Step::Release(amount), self.now)
-        {
-            row.account = without;
-        }
+        let account = tx.account(fields.source, &value.asset)?;
         let ahead = tx.waiting(fields.source, &value.asset, 1)?.first().map(|w| w.sequence);
         let settings = (self.settings)(&value.asset);
-        Ok(Known { account, ahead, settings, gas, standing })
+        Ok(Known { account, is_admitted, ahead, settings, gas, standing })
     }
 
     fn case<'k>(&'k self, known: &'k Known, found: &'k [Failing]) -> Case<'k> {
@@ -148,6 +143,7 @@ impl Ground {
             family: self.family,
             trust: self.trust,
             account: row.map(|row| &row.account),
+            is_admitted: known.is_admitted,
             suspended: row
                 .and_then(|row| row.suspension.as_ref())
                 .map(|suspension| suspension.why.as_str()),

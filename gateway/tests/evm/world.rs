@@ -387,6 +387,7 @@ impl Foreign {
             family: Family::Attested,
             trust: TrustLevel::Static,
             account: Some(&Account { terms, limits, ..Account::default() }),
+            is_admitted: false,
             suspended: None,
             ahead: None,
             settings: &settings,

@@ -61,6 +61,7 @@ fn case<'a>(account: Option<&'a Account>, settings: &'a AccountSettings) -> Case
         family: Family::Evm,
         trust: TrustLevel::Static,
         account,
+        is_admitted: false,
         suspended: None,
         ahead: None,
         settings,
@@ -126,6 +127,9 @@ fn at_the_limit_value_waits_in_order_and_is_never_refused_for_it() {
     assert_eq!(code(&message(0, |_| {}), &behind(4)), None);
     let suspended = Case { suspended: Some("books differ"), ..plain.clone() };
     assert_eq!(code(&message(1, |_| {}), &suspended), waits);
+    // What was admitted keeps its place: not even a lower limit moves it.
+    let admitted = Case { is_admitted: true, ahead: Some(4), ..suspended.clone() };
+    assert_eq!(code(&message(101, |_| {}), &admitted), None);
     // What no window can ever hold is refused, whatever else it would wait for.
     let never = Some((Check::Window, Code::VALUE_MAX));
     assert_eq!(code(&message(1_001, |_| {}), &suspended), never);
