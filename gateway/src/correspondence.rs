@@ -36,7 +36,8 @@ mod exchange;
 
 mod late;
 
-/// How often it is looked what is due: papers are for people, who think in minutes.
+/// How often it is looked what is due: papers are for people, who think in minutes. What a person
+/// waits for is told ([`Gateway::papers`]).
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// Runs until asked to stop. One exchange at a time with each peer, so that a slow one delays
@@ -57,6 +58,7 @@ pub async fn run(gateway: Arc<Gateway>, stop: Stop) {
         tokio::select! { biased;
             () = stop.asked() => return,
             Some(peer) = running.next(), if !running.is_empty() => { busy.remove(&peer); }
+            () = gateway.papers.notified() => {}
             () = sleep(LOOK_EVERY) => {}
         }
     }

@@ -12,7 +12,7 @@ use distpos_proto::key::KeySet;
 use distpos_resolver::{HickoryLookup, Resolver};
 use distpos_spool::{Direction, Spool, SpoolError};
 use rand::{SeedableRng, rngs::StdRng};
-use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+use tokio::{net::TcpListener, sync::Notify, task::JoinSet, time::timeout};
 
 use crate::{
     account,
@@ -127,6 +127,7 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
         peers: Arc::new(PeerClient::new(keys.tls.clone(), ClientLimits::default())),
         chain: opened.chain,
         identity: Identity { pin: keys.tls.pin(), key_set, keys: vec![keys.chain] },
+        papers: Notify::new(),
         hooks: Hooks::new(config.policy.hooks.clone()),
         correspondents: Arc::new(Configured::new(config)?),
         events,

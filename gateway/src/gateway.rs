@@ -14,6 +14,7 @@ use distpos_proto::{
 use distpos_resolver::Resolve;
 use distpos_spool::Spool;
 use rand::Rng;
+use tokio::sync::Notify;
 
 use crate::{
     chain::{Facts, LocalChain},
@@ -100,6 +101,8 @@ pub struct Gateway {
     pub hooks: Hooks,
     /// Told of every transition.
     pub events: Arc<dyn Events>,
+    /// Told when there is a paper to be sent that a person waits for.
+    pub papers: Notify,
     /// Headers that were authenticated already: each is verified once.
     pub authenticated: Mutex<Authenticated>,
 }

@@ -294,6 +294,7 @@ impl World {
                 pin,
             },
             correspondents: book.clone(),
+            papers: tokio::sync::Notify::new(),
             hooks: Hooks::new(book.policy.lock().unwrap().hooks.clone()),
             events: Arc::new(Recorder {
                 clock: self.clock.clone(),

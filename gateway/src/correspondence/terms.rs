@@ -62,6 +62,7 @@ pub async fn sign(gateway: &Arc<Gateway>, terms: Terms) -> Result<Result<bool, R
         Ok::<_, SpoolError>((asset, row, is_new))
     });
     let (asset, row, is_new) = signing.await?;
+    gateway.papers.notify_one();
     tell_agreed(gateway, peer, &asset, &row, is_new);
     Ok(Ok(is_met(&row)))
 }

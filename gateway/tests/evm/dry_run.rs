@@ -103,6 +103,7 @@ async fn newborn(world: &World) -> Gateway {
             pin: SpkiPin([3; 32]),
         },
         correspondents: Arc::new(Book),
+        papers: tokio::sync::Notify::new(),
         hooks: Hooks::new(HookSettings::default()),
         events: Arc::new(Quiet),
         authenticated: Mutex::new(Authenticated::default()),

@@ -14,6 +14,7 @@ use distpos_gateway::{
     clock,
     event::{Event, Events},
     gateway::Gateway,
+    inbound::hooks::Hooks,
     outbound::prove::prove,
 };
 use distpos_proto::{
@@ -123,39 +124,7 @@ async fn gateway(lengths: &[usize]) -> (Gateway, Arc<Alerts>, Vec<MessageId>) {
         family: Family::Evm,
         outbox: vec![3; 20],
     };
-    let header = Header {
-        chain: facts.chain,
-        tag: facts.tag,
-        height: Height(9),
-        block: BlockHash([4; 32]),
-        time: UnixSeconds(1_760_000_000),
-        previous: HeaderHash::NONE,
-        key_set: key_set.hash(),
-        leaf_count: lengths.len() as u64,
-        root: [0; 32],
-    };
-    let spool = Spool::in_memory();
-    let leaves = vec![[0; 32]; lengths.len()];
-    let envelopes: Vec<_> = (0u32..)
-        .zip(messages)
-        .map(|(index, message)| Envelope { message, origin: Origin { height: Height(9), index } })
-        .collect();
-    let keep = move |tx: &mut distpos_spool::Tx<'_>| {
-        tx.put_own_header(&header, &leaves)?;
-        for batch in distpos_proto::wire::batches(Height(9), envelopes) {
-            let new = NewBatch {
-                direction: Direction::Outbound,
-                peer: cid("b1c2"),
-                height: batch.height,
-                state: State::Queued,
-                due: None,
-                messages: batch.envelopes,
-            };
-            tx.put(new, UnixMillis(0))?;
-        }
-        Ok::<_, distpos_spool::SpoolError>(())
-    };
-    spool.transact(keep).await.unwrap();
+    let spool = filled(&facts, &key_set, messages).await;
     let clock = clock::virtual_from(UnixMillis(1_760_000_000_000));
     let random = || Box::new(ChaCha8Rng::seed_from_u64(1));
     let alerts = Arc::new(Alerts::default());
@@ -177,13 +146,50 @@ async fn gateway(lengths: &[usize]) -> (Gateway, Arc<Alerts>, Vec<MessageId>) {
         }),
         identity: distpos_gateway::gateway::Identity { keys: vec![key], key_set, pin },
         correspondents: Arc::new(Book::default()),
-        hooks: distpos_gateway::inbound::hooks::Hooks::new(
-            distpos_gateway::config::Hooks::default(),
-        ),
+        papers: tokio::sync::Notify::new(),
+        hooks: Hooks::new(distpos_gateway::config::Hooks::default()),
         events: alerts.clone(),
         authenticated: Mutex::new(Authenticated::default()),
     };
     (gateway, alerts, ids)
+}
+
+/// A spool that holds the messages' block.
+async fn filled(facts: &Facts, key_set: &KeySet, messages: Vec<Message>) -> Spool {
+    let header = Header {
+        chain: facts.chain,
+        tag: facts.tag,
+        height: Height(9),
+        block: BlockHash([4; 32]),
+        time: UnixSeconds(1_760_000_000),
+        previous: HeaderHash::NONE,
+        key_set: key_set.hash(),
+        leaf_count: messages.len() as u64,
+        root: [0; 32],
+    };
+    let spool = Spool::in_memory();
+    let leaves = vec![[0; 32]; messages.len()];
+    let envelopes: Vec<_> = (0u32..)
+        .zip(messages)
+        .map(|(index, message)| Envelope { message, origin: Origin { height: Height(9), index } })
+        .collect();
+    let keep = move |tx: &mut distpos_spool::Tx<'_>| {
+        tx.put_own_header(&header, &leaves)?;
+        for batch in distpos_proto::wire::batches(Height(9), envelopes) {
+            let new = NewBatch {
+                direction: Direction::Outbound,
+                peer: cid("b1c2"),
+                height: batch.height,
+                state: State::Queued,
+                due: None,
+                messages: batch.envelopes,
+            };
+            tx.put(new, UnixMillis(0))?;
+        }
+        Ok::<_, distpos_spool::SpoolError>(())
+    };
+    spool.transact(keep).await.unwrap();
+    spool
 }
 
 /// Asks as a peer does: what the answer's bytes say, and how many messages they prove.

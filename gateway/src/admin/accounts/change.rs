@@ -150,6 +150,7 @@ pub(in crate::admin) async fn statement(
         .spool
         .transact(move |tx: &mut Tx<'_>| statements::want(tx, wanted.chain, &wanted.asset));
     wanting.await?;
+    gateway.papers.notify_one();
     done(gateway, name, None)
 }
 
