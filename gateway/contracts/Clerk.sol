@@ -17,9 +17,10 @@ enum Why {
     NotHex,
     NotARecipient,
     NoAccount,
-    OtherAsset,
-    ValueMax,
+    OtherTerms,
+    TooMuch,
     WindowNever,
+    CreditLimit,
     WindowReached,
     Short,
     PaymentRefused,
@@ -57,8 +58,9 @@ contract Clerk {
         if (why == Why.NotHex) return "5.1.3 recipient is not 40 hex digits";
         if (why == Why.NotARecipient) return "5.1.1 recipient is not for messages";
         if (why == Why.NoAccount) return "5.2.1 no account with the source chain";
-        if (why == Why.OtherAsset) return "5.2.1 another asset than is agreed with the source chain";
-        if (why == Why.ValueMax) return "5.2.2 value_max of the source chain is passed";
+        if (why == Why.OtherTerms) return "5.2.1 other terms than the account's";
+        if (why == Why.TooMuch) return "5.2.2 amount is more than is counted here";
+        if (why == Why.CreditLimit) return "4.2.1 credit_limit of the source chain is reached";
         if (why == Why.WindowNever) return "5.2.2 above window_max of the source chain";
         if (why == Why.WindowReached) return "4.2.1 window_max of the source chain is reached";
         if (why == Why.Short) return "4.2.1 vault is short";

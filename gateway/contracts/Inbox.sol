@@ -8,7 +8,6 @@ import {Payer} from "./Payer.sol";
 import {Text} from "./Text.sol";
 import {Tokens} from "./Tokens.sol";
 
-
 /// Where messages arrive. It verifies no proof (the gateways do), but holds the guard: an id is
 /// delivered or void at most once, whatever block, batch or gateway it comes from.
 abstract contract Inbox is Payer {
@@ -106,7 +105,7 @@ abstract contract Inbox is Payer {
         bool calls = m.dataLength != 0 && m.gas != 0;
         enoughGas(m, p, calls);
         guard[id] = Guard.Delivered;
-        if (m.amount != 0) book(account, uint128(m.amount));
+        if (m.amount != 0) book(account, p.token, uint128(m.amount));
         uint256 room;
         assembly ("memory-safe") {
             room := mload(0x40)
@@ -123,7 +122,7 @@ abstract contract Inbox is Payer {
             return tell(id, m, call);
         }
         result.detail = detail;
-        if (m.amount != 0) unbook(account, uint128(m.amount));
+        if (m.amount != 0) unbook(account, p.token, uint128(m.amount));
         result.reason = clerk.text(refusal);
         void(id, m, result);
     }
@@ -202,7 +201,7 @@ abstract contract Inbox is Payer {
         if (!ok || m.recipientLength != 40) return Why.NotHex;
         if (
             uint160(to) < PRECOMPILES_END || to == address(this) || to == address(executor)
-                || to == address(clerk) || (to.code.length != 0 && isBacking[to])
+                || to == address(clerk) || to == office || (to.code.length != 0 && isBacking[to])
         ) return Why.NotARecipient;
         (p.to, p.amount, p.gas, p.exact, p.keep) = (to, m.amount, m.gas, true, m.onFail == 1);
         p.token = address(0);
@@ -214,25 +213,26 @@ abstract contract Inbox is Payer {
         view
         returns (Why)
     {
-        if (!account.open || m.termsLength != 0) {
-            return m.termsLength == 0 && peers[m.source].registered ? Why.OtherAsset : Why.NoAccount;
-        }
+        bytes32 terms = account.terms;
+        if (terms == 0) return Why.NoAccount;
+        if (m.terms != terms) return Why.OtherTerms;
         uint256 amount = m.amount;
-        if (amount > type(uint128).max) return Why.ValueMax;
+        uint256 received = account.received;
+        // What can never pass is refused before anything waits.
+        if (amount > type(uint128).max || received + amount > type(uint128).max) return Why.TooMuch;
+        uint256 duration = account.windowSeconds;
+        uint256 most = account.windowMax;
+        if (duration != 0 && amount > most) return Why.WindowNever;
+        uint256 cover;
         unchecked {
             // Sums of numbers below 2^128.
-            uint256 received = account.received + amount;
-            uint256 bound = uint256(account.sent) + account.valueMax;
-            if (received > type(uint128).max || received > bound) return Why.ValueMax;
+            uint256 theirs = uint256(account.sent) + account.reserve;
+            if (received + amount > theirs + account.creditLimit) return Why.CreditLimit;
+            cover = theirs > received ? theirs - received : 0;
         }
-        uint256 duration = account.windowSeconds;
-        if (duration != 0) {
-            uint256 most = account.windowMax;
-            if (amount > most) return Why.WindowNever;
-            if (usedNow(account) + amount * duration > most * duration) return Why.WindowReached;
-        }
+        if (duration != 0 && usedNow(account) + amount * duration > most * duration) return Why.WindowReached;
         p.token = account.token;
-        return amount > freeOf(p.token) ? Why.Short : Why.Nothing;
+        return affords(p.token, amount, amount < cover ? amount : cover) ? Why.Nothing : Why.Short;
     }
 
     /// EIP-150 leaves 1/64 at each of three calls; copies of the data cost too.
@@ -246,9 +246,11 @@ abstract contract Inbox is Payer {
         }
     }
 
-    /// Counts what is delivered, in the account's book and window.
-    function book(Account storage account, uint128 amount) private {
+    /// Counts what is delivered, in the account's figures and window.
+    function book(Account storage account, address token, uint128 amount) private {
+        uint256 before = coverOf(account);
         account.received += amount;
+        recount(account, token, before);
         uint256 duration = account.windowSeconds;
         if (duration == 0) return;
         account.used = uint192(usedNow(account) + amount * duration);
@@ -256,8 +258,10 @@ abstract contract Inbox is Payer {
     }
 
     /// The opposite, in the same transaction: nothing else has changed the account, it is locked.
-    function unbook(Account storage account, uint128 amount) private {
+    function unbook(Account storage account, address token, uint128 amount) private {
+        uint256 before = coverOf(account);
         account.received -= amount;
+        recount(account, token, before);
         account.used -= uint192(uint256(amount) * account.windowSeconds);
     }
 

@@ -14,6 +14,7 @@ struct Outgoing {
     uint64 sequence;
     address sender;
     address token; // what the asset is here: no part of the message
+    bytes32 terms; // of the account that it is sent under; 0: without an account
     uint256 amount;
     uint64 gas;
     uint8 onFail;
@@ -27,7 +28,7 @@ library MessageCodec {
     uint256 private constant BYTES = 2;
     uint256 private constant TEXT = 3;
     /// More than all but the data comes to: heads 60, chain-ids 64, tags 16, outbox 20, sender 40,
-    /// recipient 128, asset 65, amount 32, and a word that the last write may pass over.
+    /// recipient 128, asset 65, terms 32, amount 32, and a word that the last write may pass over.
     uint256 private constant REST_MAX = 640;
 
     /// The message's bytes. Destination and recipient are in the address text that it is sent to.
@@ -44,7 +45,7 @@ library MessageCodec {
         uint256 place = route(start, m, bytes(to)[:m.split]);
         place = party(place, m, bytes(to)[m.split + 1:]);
         place = copied(head(place, 9, TEXT, bytes(asset).length), bytes(asset));
-        place = head(place, 10, BYTES, 0); // no terms
+        place = terms(place, m.terms);
         place = amount(place, m.amount);
         place = copied(head(place, 12, BYTES, data.length), data);
         place = head(place, 13, NUMBER, m.gas);
@@ -89,6 +90,12 @@ library MessageCodec {
         uint256 kind = size == 0 ? value : size == 1 ? 24 : size == 2 ? 25 : size == 4 ? 26 : 27;
         put(place, bytes32((key << 248) | (((major << 5) | kind) << 240)), 2);
         return size == 0 ? place + 2 : put(place + 2, bytes32(value << (256 - 8 * size)), size);
+    }
+
+    /// 32 bytes or none.
+    function terms(uint256 place, bytes32 hash) private pure returns (uint256) {
+        if (hash == 0) return head(place, 10, BYTES, 0);
+        return put(head(place, 10, BYTES, 32), hash, 32);
     }
 
     /// The shortest big-endian form; zero is empty.

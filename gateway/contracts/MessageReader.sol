@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {Text} from "./Text.sol";
 
 /// A message that was read, as far as a destination needs it. Texts and data stay in calldata:
-/// `…At` is a position there. Sixteen words: `MessageReader.read` writes them by their place.
+/// `…At` is a position there. `MessageReader.read` writes the words by their place.
 struct Incoming {
     uint256 sourceAt;
     uint256 sourceLength;
@@ -17,7 +17,7 @@ struct Incoming {
     uint256 recipientLength;
     uint256 assetAt;
     uint256 assetLength;
-    uint256 termsLength;
+    bytes32 terms; // 0: none
     uint256 amount;
     uint256 dataAt;
     uint256 dataLength;
@@ -157,7 +157,7 @@ library MessageReader {
             mstore(add(m, 0x120), start)
             mstore(add(m, 0x140), assetLength)
             start, length, place := span(place, 0x52, 0, 32)
-            mstore(add(m, 0x160), length)
+            mstore(add(m, 0x160), mul(calldataload(start), gt(length, 0)))
             // Terms are 32 bytes or none, and none without an asset.
             lost := or(lost, and(length, 31))
             lost := or(lost, gt(length, mul(assetLength, 32)))

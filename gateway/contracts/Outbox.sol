@@ -141,8 +141,13 @@ abstract contract Outbox is Payer {
         (m.destinationTag, m.sequence) = (peer.tag, ++peer.sequence);
         (m.source, m.sourceTag, m.outbox) = (own, tag, address(this));
         uint32 asset = m.amount == 0 ? 0 : assetIndexFor(m.destination, m.token);
-        lockUp(m.token, m.amount);
-        bytes memory message = clerk.encode(m, assets[asset], to, data);
+        string memory name = assets[asset];
+        if (asset != 0) {
+            Account storage account = accountFor(m.destination, name);
+            m.terms = account.terms;
+            lockUp(account, m.token, m.amount);
+        }
+        bytes memory message = clerk.encode(m, name, to, data);
         id = sha256(abi.encodePacked("distpos/message/1", message));
         entries[id] = Entry(m.sender, State.Open, asset, uint128(m.amount), m.destination);
         emit Sent(id, message);
@@ -168,8 +173,11 @@ abstract contract Outbox is Payer {
         address token = account.token;
         Held storage h = held[token];
         h.escrow -= amount;
+        account.pendingOut -= amount;
         if (state == State.Closed) {
+            uint256 before = coverOf(account);
             account.sent = sum(account.sent, amount);
+            recount(account, token, before);
             emit Closed(id, Text.chainText(e.destination), asset, amount);
             return;
         }
@@ -183,7 +191,7 @@ abstract contract Outbox is Payer {
         emit Refunded(id);
     }
 
-    /// A book never passes 2^128: it stays there, and the account is open for what comes back.
+    /// A figure never passes 2^128: it stays there, and the account is open for what comes back.
     function sum(uint128 a, uint128 b) private pure returns (uint128) {
         return b > type(uint128).max - a ? type(uint128).max : a + b;
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {Why} from "./Clerk.sol";
+import {Clerk, Why} from "./Clerk.sol";
 import {Executor} from "./Executor.sol";
 import {Tokens} from "./Tokens.sol";
 import {Vault} from "./Vault.sol";
@@ -22,11 +22,18 @@ abstract contract Payer is Vault {
     uint8 internal constant CALL_OK = 1;
     uint8 internal constant CALL_FAILED = 2;
 
+    Clerk internal immutable clerk = new Clerk();
     Executor public immutable executor = new Executor();
+    /// Where the rest of this contract's code is: its `Office`.
+    address public immutable office;
 
     error OnlySelf();
     /// Undoes all of one payment.
     error Refusal(Why why, bytes detail);
+
+    constructor(address office_) {
+        office = office_;
+    }
 
     /// Pays, and calls with `input` if there is any; only called by itself, to have a frame that
     /// reverts as a whole.

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 /// Who may do what: the owner sets up, k of n gateways end messages, the pauser stops what is new.
+/// Roles are given and taken in `Staff`.
 abstract contract Roles {
     /// What a gateway approves, for one id.
     enum Action {
@@ -25,20 +26,20 @@ abstract contract Roles {
     }
 
     address public owner;
-    mapping(address => Gateway) private gateways;
+    mapping(address => Gateway) internal gateways;
     /// The bits of the active gateways. Only read where more than one must agree.
-    uint256 private activeBits;
+    uint256 internal activeBits;
 
     // One word, read once a transaction: role, pause and lock.
     address public pauser;
-    uint8 public required = 1;
-    uint8 private indexLast;
+    uint8 public required;
+    uint8 internal indexLast;
     bool public paused;
     bool private entered;
     bool internal takingIn;
 
     /// Approvals of an id and an action that were not enough yet, as bits.
-    mapping(bytes32 => uint256) private approvals;
+    mapping(bytes32 => uint256) internal approvals;
 
     event OwnerSet(address indexed owner);
     event GatewaySet(address indexed gateway, bool active);
@@ -79,72 +80,6 @@ abstract contract Roles {
         enter();
         _;
         entered = false;
-    }
-
-    constructor(address firstOwner) {
-        if (firstOwner == address(0)) revert NoOwner();
-        owner = firstOwner;
-        emit OwnerSet(firstOwner);
-    }
-
-    function setOwner(address next) external onlyOwner {
-        if (next == address(0)) revert NoOwner();
-        owner = next;
-        emit OwnerSet(next);
-    }
-
-    /// Gives or takes the role. Taking is always possible, a stolen key's even below `required`:
-    /// then nothing moves until the owner has repaired it.
-    function setGateway(address gateway, bool active) external onlyOwner {
-        Gateway storage entry = gateways[gateway];
-        if (active && entry.index == 0) {
-            if (indexLast == type(uint8).max) revert TooManyGateways();
-            entry.index = ++indexLast;
-        }
-        uint256 bit = entry.index == 0 ? 0 : 1 << entry.index;
-        activeBits = active ? activeBits | bit : activeBits & ~bit;
-        entry.active = active;
-        emit GatewaySet(gateway, active);
-    }
-
-    /// How many gateways must agree before anything is delivered, void, closed or refunded.
-    function setRequired(uint8 k) external onlyOwner {
-        if (k == 0 || k > gatewayCount()) revert Required();
-        required = k;
-        emit RequiredSet(k);
-    }
-
-    function setPauser(address next) external onlyOwner {
-        pauser = next;
-        emit PauserSet(next);
-    }
-
-    /// Nothing new leaves and nobody is paid; refunds and claims go on.
-    function pause() external {
-        if (msg.sender != pauser && msg.sender != owner) revert NotPauser();
-        paused = true;
-        emit Paused(msg.sender);
-    }
-
-    function resume() external onlyOwner {
-        paused = false;
-        emit Resumed(msg.sender);
-    }
-
-    function isGateway(address account) external view returns (bool) {
-        return gateways[account].active;
-    }
-
-    /// Active gateways.
-    function gatewayCount() public view returns (uint256) {
-        return ones(activeBits);
-    }
-
-    /// Whether a gateway has approved already and doing it again changes nothing. Where the owner
-    /// has made fewer enough meanwhile, it does: a repetition ends the message then.
-    function hasApproved(bytes32 id, Action action, address gateway) external view returns (bool) {
-        uint256 bits = approvals[keccak256(abi.encode(id, action))];
-        return bits >> gateways[gateway].index & 1 == 1 && ones(bits & activeBits) < required;
     }
 
     /// Counts the caller's approval where more than one must agree. A gateway that lost its role
@@ -191,7 +126,7 @@ abstract contract Roles {
         if (paused) revert IsPaused();
     }
 
-    function ones(uint256 bits) private pure returns (uint256 count) {
+    function ones(uint256 bits) internal pure returns (uint256 count) {
         for (; bits != 0; bits &= bits - 1) count++;
     }
 }

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {Clerk} from "./Clerk.sol";
 import {Roles} from "./Roles.sol";
 import {Text} from "./Text.sol";
 import {Tokens} from "./Tokens.sol";
 
-/// Peers, accounts, books, and the one rule of the money: payments come only out of what is neither
-/// escrowed for an open message nor owed as a refund. Token 0 is the chain's own coin.
+/// Peers, accounts, figures, and the rules of the money. Payments come only out of what is neither
+/// escrowed for an open message nor owed as a refund; and what belongs to one peer (the cover of
+/// its account) never pays for another. Token 0 is the chain's own coin.
 ///
 /// Sums are kept in 128 bits, two a word. Nothing above is taken in or paid out, and a limit above
 /// is no limit.
+///
+/// `Office` runs on the storage of `Distpos`: everything that both use is declared here and in
+/// `Roles`, and nowhere before them.
 abstract contract Vault is Roles {
     struct Peer {
         bytes8 tag;
@@ -22,30 +25,32 @@ abstract contract Vault is Roles {
     struct Account {
         address token;
         uint64 windowSeconds; // 0: no window
-        bool open;
-        uint128 valueMax;
+        bool known; // it has been set; its token stays
+        uint128 creditLimit;
         uint128 windowMax;
-        // The book: delivered here from the peer, and there from here.
-        uint128 received;
-        uint128 sent;
+        uint128 received; // delivered here from the peer
+        uint128 sent; // delivered there from here
+        uint128 reserve; // the peer's deposit here
+        uint128 pendingOut; // left for there, and not ended
+        bytes32 terms; // the hash of what both sides signed; 0: closed
         // What of the window is used, times `windowSeconds` so that nothing is rounded, at a time.
         uint192 used;
         uint64 usedAt;
     }
 
-    /// What of a token is not free.
+    /// What of a token is spoken for.
     struct Held {
         uint128 escrow; // all open messages
         uint128 owed; // all refunds whose payment was refused
+        uint256 covered; // the covers of all accounts: free, but not for others
     }
 
     /// Gas for a plain payment: enough for a wallet contract that logs it, too little for mischief.
     uint256 internal constant PAYMENT_GAS = 50_000;
     /// Gas that a payment costs beside it: value, a new account, and what follows.
     uint256 internal constant PAYMENT_OVERHEAD = 50_000;
-
-    Clerk internal immutable clerk = new Clerk();
-    uint32 private constant COIN = 1;
+    /// The index of this chain's own coin.
+    uint32 internal constant COIN = 1;
 
     uint128 internal immutable own;
     uint256 internal immutable ownText;
@@ -61,33 +66,16 @@ abstract contract Vault is Roles {
     /// Names of assets, so that the end of a message names the asset that it was sent in. 0 is
     /// none, 1 this chain's own coin.
     mapping(uint32 => string) internal assets;
-    mapping(bytes32 => uint32) private assetIndex;
-    uint32 private assetLast = COIN;
+    mapping(bytes32 => uint32) internal assetIndex;
+    uint32 internal assetLast;
     /// What a token is counted in towards a peer: an index into `assets`, 0 where nothing is said.
-    mapping(uint128 => mapping(address => uint32)) private assetsFor;
-
-    event PeerSet(string chain, bytes8 tag);
-    event AccountSet(
-        string chain,
-        string asset,
-        address indexed token,
-        uint256 valueMax,
-        uint256 windowMax,
-        uint64 windowSeconds
-    );
-    event Funded(address indexed by, address indexed token, uint256 amount);
+    mapping(uint128 => mapping(address => uint32)) internal assetsFor;
 
     error NotAChainId();
-    error NotAnAsset();
     error OwnChain();
-    error NoPeer();
     error NoAccount();
-    error OtherToken();
     error TooMuch();
     error NothingArrived();
-    error PlainPayment();
-    error PaymentRefused();
-    error NothingOwed();
 
     constructor(string memory chain, bytes8 genesisTag) {
         uint256 word;
@@ -99,152 +87,6 @@ abstract contract Vault is Roles {
         uint256 unused = 256 - 8 * bytes(chain).length;
         ownText = (word >> unused) << unused;
         tag = genesisTag;
-        string memory coin = string.concat(chain, "/coin");
-        assets[COIN] = coin;
-        assetIndex[keccak256(bytes(coin))] = COIN;
-    }
-
-    /// A plain payment names no recipient: it would be lost. Only a deposit that is being forwarded
-    /// pays so.
-    receive() external payable {
-        if (!takingIn) revert PlainPayment();
-    }
-
-    /// Registers a chain, or changes its tag.
-    function setPeer(string calldata chain, bytes8 peerTag) external onlyOwner {
-        uint128 number = chainOf(chain);
-        if (number == 0) revert NotAChainId();
-        if (number == own) revert OwnChain();
-        Peer storage peer = peers[number];
-        peer.registered = true;
-        peer.tag = peerTag;
-        emit PeerSet(chain, peerTag);
-    }
-
-    /// Opens an account, or changes its limits; its token stays. What is sent in the token to the
-    /// peer is counted in this asset from now on.
-    function setAccount(
-        string calldata chain,
-        string calldata asset,
-        address token,
-        uint256 valueMax,
-        uint256 windowMax,
-        uint64 windowSeconds
-    ) external onlyOwner locked {
-        uint128 peer = chainOf(chain);
-        if (!peers[peer].registered) revert NoPeer();
-        // A message that names another could be read by nobody: its sum would be locked for ever.
-        if (!clerk.isAsset(asset)) revert NotAnAsset();
-        Account storage account = accountFor(peer, asset);
-        // The own coin is sent without an account too: it is the coin, whoever opens one.
-        uint32 index = indexOf(asset);
-        if (token != account.token && (account.open || index == COIN)) revert OtherToken();
-        settleWindow(account, windowSeconds);
-        account.open = true;
-        account.token = token;
-        account.valueMax = capped(valueMax);
-        account.windowMax = capped(windowMax);
-        if (token != address(0)) isBacking[token] = true;
-        assetsFor[peer][token] = index;
-        emit AccountSet(chain, asset, token, valueMax, windowMax, windowSeconds);
-    }
-
-    /// Adds to the community's own float, which pays what arrives beyond what has left.
-    function fund() external payable {
-        emit Funded(msg.sender, address(0), msg.value);
-    }
-
-    /// The same in a token, of what the caller has allowed.
-    function fundToken(address token, uint256 amount) external {
-        emit Funded(msg.sender, token, takeToken(token, amount));
-    }
-
-    /// Pays out a refund that was refused when it was pushed, wherever its owner wants it.
-    function claim(address token, address to) external {
-        settle(msg.sender, token, to);
-    }
-
-    /// The same for an account that cannot ask for it, and to that account only; anybody may.
-    function claimFor(address account, address token) external {
-        settle(account, token, account);
-    }
-
-    /// Pays a debt, with all the gas that the caller gives.
-    function settle(address account, address token, address to) private locked {
-        uint256 amount = claimable[account][token];
-        // Without a debt there is no reason to call what the caller says is a token.
-        if (amount == 0) revert NothingOwed();
-        claimable[account][token] = 0;
-        held[token].owed -= uint128(amount);
-        bool ok;
-        if (token == address(0)) {
-            assembly ("memory-safe") {
-                ok := call(gas(), to, amount, 0, 0, 0, 0)
-            }
-        } else {
-            ok = payToken(token, to, amount, false, false);
-        }
-        if (!ok) revert PaymentRefused();
-    }
-
-    /// This chain's id.
-    function chainId() external view returns (string memory) {
-        return Text.chainText(own);
-    }
-
-    /// What of a token the vault could pay now.
-    function free(address token) external view returns (uint256) {
-        return freeOf(token);
-    }
-
-    /// What open messages lock.
-    function openEscrow(address token) external view returns (uint256) {
-        return held[token].escrow;
-    }
-
-    /// What refused refunds wait for.
-    function owed(address token) external view returns (uint256) {
-        return held[token].owed;
-    }
-
-    /// Whether a chain is known, and its tag.
-    function peerOf(string calldata chain) external view returns (bool registered, bytes8 peerTag) {
-        Peer storage peer = peers[chainOf(chain)];
-        return (peer.registered, peer.tag);
-    }
-
-    /// An account; `windowUsed` is what of its window is not free yet.
-    function accountOf(string calldata chain, string calldata asset)
-        external
-        view
-        returns (
-            bool open,
-            address token,
-            uint256 valueMax,
-            uint256 windowMax,
-            uint64 windowSeconds,
-            uint256 windowUsed
-        )
-    {
-        Account storage a = accountFor(chainOf(chain), asset);
-        (uint256 used, uint256 duration) = (usedNow(a), a.windowSeconds);
-        windowUsed = duration == 0 ? 0 : (used + duration - 1) / duration;
-        return (a.open, a.token, uncapped(a.valueMax), uncapped(a.windowMax), a.windowSeconds, windowUsed);
-    }
-
-    /// The book kept with a chain in one asset.
-    function bookOf(string calldata chain, string calldata asset)
-        external
-        view
-        returns (uint256 received, uint256 sent)
-    {
-        Account storage account = accountFor(chainOf(chain), asset);
-        return (account.received, account.sent);
-    }
-
-    /// What a token is counted in when it is sent to a chain; empty where no account names it.
-    function assetFor(string calldata chain, address token) external view returns (string memory) {
-        return assets[assetIndexFor(chainOf(chain), token)];
     }
 
     /// Pays in the coin, without passing on more than `PAYMENT_GAS` or reading what comes back.
@@ -296,6 +138,7 @@ abstract contract Vault is Roles {
         (, balance) = Tokens.balanceOf(token, account);
     }
 
+    /// What is neither locked nor owed: all covers, and the community's float.
     function freeOf(address token) internal view returns (uint256) {
         Held storage h = held[token];
         uint256 balance = holding(token, address(this));
@@ -303,13 +146,40 @@ abstract contract Vault is Roles {
         return balance > bound ? balance - bound : 0;
     }
 
+    /// Whether `amount` can go while the cover of its account falls by `drop`, so that what stays
+    /// covers all accounts. What is beyond `drop` comes out of the float.
+    function affords(address token, uint256 amount, uint256 drop) internal view returns (bool) {
+        // A token may say that it holds 2^256 - 1: add nothing to what it says.
+        return freeOf(token) >= held[token].covered - drop + amount;
+    }
+
+    /// Money here that is the peer's: what left for it and what it deposited, less what arrived.
+    function coverOf(Account storage account) internal view returns (uint256) {
+        unchecked {
+            // Sums of numbers below 2^128.
+            uint256 theirs = uint256(account.sent) + account.reserve;
+            uint256 received = account.received;
+            return theirs > received ? theirs - received : 0;
+        }
+    }
+
+    /// Brings the sum of covers up to date after an account has changed; `before` was its cover.
+    function recount(Account storage account, address token, uint256 before) internal {
+        uint256 later = coverOf(account);
+        if (later == before) return;
+        Held storage h = held[token];
+        h.covered = h.covered - before + later;
+    }
+
     /// Locks what an open message carries. Escrow and debts together fit 128 bits, so that a refund
     /// which turns one into the other cannot fail.
-    function lockUp(address token, uint256 amount) internal {
+    function lockUp(Account storage account, address token, uint256 amount) internal {
         Held storage h = held[token];
         uint256 bound = uint256(h.escrow) + h.owed + amount;
         if (amount > type(uint128).max || bound > type(uint128).max) revert TooMuch();
         h.escrow += uint128(amount);
+        // A part of the escrow.
+        account.pendingOut += uint128(amount);
     }
 
     /// What of an account's window is used, times its length: it frees itself evenly.
@@ -332,33 +202,5 @@ abstract contract Vault is Roles {
     /// The number of a chain-id; 0 if it is none.
     function chainOf(string calldata chain) internal pure returns (uint128) {
         return Text.chainOf(uint256(bytes32(bytes(chain))), bytes(chain).length);
-    }
-
-    /// Keeps what is used of a window when its length changes.
-    function settleWindow(Account storage account, uint64 next) private {
-        uint256 used = usedNow(account);
-        uint256 duration = account.windowSeconds;
-        account.used = duration == 0 ? 0 : uint192((used + duration - 1) / duration * next);
-        account.usedAt = uint64(block.timestamp);
-        account.windowSeconds = next;
-    }
-
-    /// The index of an asset's name, new if need be.
-    function indexOf(string calldata asset) private returns (uint32 index) {
-        bytes32 name = keccak256(bytes(asset));
-        index = assetIndex[name];
-        if (index == 0) {
-            index = ++assetLast;
-            assetIndex[name] = index;
-            assets[index] = asset;
-        }
-    }
-
-    function capped(uint256 limit) private pure returns (uint128) {
-        return limit > type(uint128).max ? type(uint128).max : uint128(limit);
-    }
-
-    function uncapped(uint128 limit) private pure returns (uint256) {
-        return limit == type(uint128).max ? type(uint256).max : limit;
     }
 }
