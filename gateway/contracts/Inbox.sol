@@ -105,7 +105,7 @@ abstract contract Inbox is Payer {
         bool calls = m.dataLength != 0 && m.gas != 0;
         enoughGas(m, p, calls);
         guard[id] = Guard.Delivered;
-        if (m.amount != 0) book(account, p.token, uint128(m.amount));
+        if (m.amount != 0) book(account, p);
         uint256 room;
         assembly ("memory-safe") {
             room := mload(0x40)
@@ -122,7 +122,7 @@ abstract contract Inbox is Payer {
             return tell(id, m, call);
         }
         result.detail = detail;
-        if (m.amount != 0) unbook(account, p.token, uint128(m.amount));
+        if (m.amount != 0) unbook(account, p);
         result.reason = clerk.text(refusal);
         void(id, m, result);
     }
@@ -247,22 +247,22 @@ abstract contract Inbox is Payer {
     }
 
     /// Counts what is delivered, in the account's figures and window.
-    function book(Account storage account, address token, uint128 amount) private {
+    function book(Account storage account, Payment memory p) private {
         uint256 before = coverOf(account);
-        account.received += amount;
-        recount(account, token, before);
+        account.received += uint128(p.amount);
+        recount(account, p.token, before);
         uint256 duration = account.windowSeconds;
         if (duration == 0) return;
-        account.used = uint192(usedNow(account) + amount * duration);
+        account.used = uint192(usedNow(account) + p.amount * duration);
         account.usedAt = uint64(block.timestamp);
     }
 
     /// The opposite, in the same transaction: nothing else has changed the account, it is locked.
-    function unbook(Account storage account, address token, uint128 amount) private {
+    function unbook(Account storage account, Payment memory p) private {
         uint256 before = coverOf(account);
-        account.received -= amount;
-        recount(account, token, before);
-        account.used -= uint192(uint256(amount) * account.windowSeconds);
+        account.received -= uint128(p.amount);
+        recount(account, p.token, before);
+        account.used -= uint192(p.amount * account.windowSeconds);
     }
 
     /// The account of what a message carries; the same place as `accountFor`.

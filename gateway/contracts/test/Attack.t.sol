@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Clerk} from "../Clerk.sol";
 import {Executor, IRecipient} from "../Executor.sol";
 import {Inbox} from "../Inbox.sol";
+import {Office} from "../Office.sol";
 import {Outbox} from "../Outbox.sol";
 import {Payer} from "../Payer.sol";
 import {Roles} from "../Roles.sol";
@@ -22,7 +23,7 @@ contract AttackTest is Base {
     function setUp() public override {
         super.setUp();
         vm.prank(owner);
-        door.setAccount(THERE, ASSET, address(token), 1000 ether, 0, 0);
+        door.setAccount(THERE, ASSET, address(token), TERMS, 1000 ether, 0, 0);
         token.mint(alice, 1000);
         token.mint(address(door), 1000);
         vm.prank(alice);
@@ -67,7 +68,7 @@ contract AttackTest is Base {
         vm.prank(owner);
         door.setOwner(address(puppet));
         puppet.whenCalled(
-            address(door), 0, abi.encodeCall(door.setAccount, (THERE, COIN, address(0), 0, 0, 0))
+            address(door), 0, abi.encodeCall(door.setAccount, (THERE, COIN, address(0), TERMS, 0, 0, 0))
         );
         assertDelivered(deliver(call(1, address(puppet), 3)));
         assertTrue(!puppet.worked(0), "locked");
@@ -298,10 +299,10 @@ contract AttackTest is Base {
     /// Only the window bounds what enough dishonest gateways take (README, *Whom it trusts*).
     function test_who_may_close_and_deliver_takes_open_messages_too_within_the_window() public {
         vm.prank(owner);
-        door.setAccount(THERE, COIN, address(0), 0, 7 ether, 1 days);
+        door.setAccount(THERE, COIN, address(0), TERMS, 0, 7 ether, 1 days);
         vm.prank(alice);
         bytes32 id = door.send{value: 50 ether}(TO, "", 0, 0, 0);
-        assertSkipped(deliver(payment(1, 1)), "5.2.2 value_max of the source chain is passed");
+        assertSkipped(deliver(payment(1, 1)), "4.2.1 credit_limit of the source chain is reached");
         close(id);
         assertDelivered(deliver(payment(2, 7 ether)));
         assertSkipped(deliver(payment(3, 1 ether)), "4.2.1 window_max of the source chain is reached");
@@ -310,12 +311,13 @@ contract AttackTest is Base {
     // Confused deputies
 
     function test_own_contracts_precompiles_and_tokens_get_no_messages() public {
-        address[8] memory wrong = [
-            address(door), address(door.executor()), created(1), address(0), address(1), address(9), address(0xffff), address(token)
+        address[9] memory wrong = [
+            address(door), address(door.executor()), door.office(), created(2), address(0), address(1), address(9), address(0xffff), address(token)
         ];
-        // The door made its clerk first, then its executor.
-        assertTrue(created(1).code.length != 0 && created(2) == address(door.executor()), "clerk");
-        for (uint64 i = 0; i < 8; i++) {
+        // The door made its office first, then its clerk, then its executor.
+        assertTrue(created(1) == door.office() && created(3) == address(door.executor()), "parts");
+        assertTrue(created(2).code.length != 0, "clerk");
+        for (uint64 i = 0; i < 9; i++) {
             assertSkipped(deliver(call(i + 1, wrong[i], 0)), "5.1.1 recipient is not for messages");
             assertSkipped(deliver(call(i + 1, wrong[i], 5)), "5.1.1 recipient is not for messages");
             assertSkipped(deliver(tokens(i + 1, wrong[i], 5)), "5.1.1 recipient is not for messages");
@@ -351,7 +353,7 @@ contract AttackTest is Base {
     /// A recipient named as a token cannot make the vault call it: accounts name the tokens.
     function test_a_claim_calls_no_token_of_the_callers_choice() public {
         Puppet fake = new Puppet();
-        vm.expectRevert(Vault.NothingOwed.selector);
+        vm.expectRevert(Office.NothingOwed.selector);
         door.claim(address(fake), address(this));
     }
 

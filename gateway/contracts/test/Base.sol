@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {Distpos} from "../Distpos.sol";
 import {Inbox} from "../Inbox.sol";
+import {Office} from "../Office.sol";
+import {Outbox} from "../Outbox.sol";
 import {Text} from "../Text.sol";
 import {Vm} from "./Vm.sol";
+
+/// All that can be called at the address of `Distpos`, whether it does it itself or its office.
+abstract contract Door is Office, Outbox, Inbox {}
 
 /// A message as a test writes it down.
 struct Draft {
@@ -37,13 +41,15 @@ abstract contract Base {
     string internal constant COIN = "e2e4/coin";
     bytes8 internal constant TAG = 0x0102030405060708;
     bytes8 internal constant TAG_THERE = 0x1112131415161718;
+    /// What all accounts are opened under where a test does not say otherwise.
+    bytes32 internal constant TERMS = keccak256("what both sides signed");
     uint256 internal constant NOW = 1_700_000_000;
 
     address internal owner = address(0xA11CE0001);
     address internal gateway = address(0xA11CE0002);
     address internal alice = address(0xA11CE0003);
     address internal bob = address(0xB0b0000000000000000000000000000000000004);
-    Distpos internal door;
+    Door internal door;
 
     function setUp() public virtual {
         vm.warp(NOW);
@@ -51,7 +57,7 @@ abstract contract Base {
         vm.startPrank(owner);
         door.setGateway(gateway, true);
         door.setPeer(THERE, TAG_THERE);
-        door.setAccount(THERE, COIN, address(0), 1000 ether, 0, 0);
+        door.setAccount(THERE, COIN, address(0), TERMS, 1000 ether, 0, 0);
         vm.stopPrank();
         vm.deal(alice, 10_000 ether);
         vm.deal(address(this), 10_000 ether);
@@ -61,10 +67,10 @@ abstract contract Base {
     receive() external payable {}
 
     /// The contract as it is deployed: the committed artefact, not what forge compiles.
-    function deploy(string memory chain, bytes8 tag, address first) internal returns (Distpos) {
+    function deploy(string memory chain, bytes8 tag, address first) internal returns (Door) {
         bytes memory code = vm.parseJsonBytes(vm.readFile("artefacts/Distpos.json"), ".bytecode");
         code = bytes.concat(code, abi.encode(chain, tag, first));
-        address payable place;
+        address place;
         assembly {
             place := create(0, add(code, 32), mload(code))
             if iszero(place) {
@@ -72,7 +78,7 @@ abstract contract Base {
                 revert(0, returndatasize())
             }
         }
-        return Distpos(place);
+        return Door(place);
     }
 
     // Messages
@@ -81,6 +87,7 @@ abstract contract Base {
     function payment(uint64 sequence, uint256 amount) internal view returns (Draft memory m) {
         m = note(sequence);
         m.asset = COIN;
+        m.terms = abi.encodePacked(TERMS);
         m.amount = amount;
     }
 
@@ -239,11 +246,11 @@ abstract contract Base {
     }
 
     function received(string memory chain, string memory asset) internal view returns (uint256 sum) {
-        (sum,) = door.bookOf(chain, asset);
+        (, sum,,) = door.bookOf(chain, asset);
     }
 
     function sentSum(string memory chain, string memory asset) internal view returns (uint256 sum) {
-        (, sum) = door.bookOf(chain, asset);
+        (,, sum,) = door.bookOf(chain, asset);
     }
 
     /// The data of the last log of an event that the door emitted while logs were recorded.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {Distpos} from "../Distpos.sol";
 import {Inbox} from "../Inbox.sol";
 import {Base, Draft} from "./Base.sol";
 
@@ -82,7 +81,8 @@ contract CodecTest is Base {
         (m.source, m.sourceTag, m.destination, m.destinationTag) = (HERE, TAG, THERE, TAG_THERE);
         m.outbox = abi.encodePacked(address(door));
         (m.sequence, m.sender, m.recipient) = (1, hexText(alice), "cosmos1qypq-._:/+@=xX");
-        (m.asset, m.amount, m.data, m.gas, m.onFail) = (COIN, 258, "hello", 100_000, 1);
+        (m.asset, m.terms, m.amount) = (COIN, abi.encodePacked(TERMS), 258);
+        (m.data, m.gas, m.onFail) = ("hello", 100_000, 1);
         m.expires = uint64(NOW + 77);
         vm.recordLogs();
         vm.prank(alice);
@@ -104,6 +104,8 @@ contract CodecTest is Base {
         m.outbox = abi.encodePacked(address(door));
         (m.sequence, m.sender, m.recipient) = (1, hexText(from), hexText(address(local)));
         if (amount != 0) (m.asset, m.amount) = (COIN, amount);
+        // Without an account there are no terms.
+        if (amount != 0 && chain == 0xb1c2) m.terms = abi.encodePacked(TERMS);
         (m.data, m.gas, m.onFail, m.expires) = (data, gas, keep ? 1 : 0, uint64(NOW) + later);
         vm.deal(from, amount);
         vm.prank(from);

@@ -38,7 +38,7 @@ contract GasTest is Base {
         token = new Token();
         token.mint(address(door), 1 ether);
         vm.startPrank(owner);
-        door.setAccount(THERE, "e2e4/test", address(token), 1000 ether, 0, 0);
+        door.setAccount(THERE, "e2e4/test", address(token), TERMS, 1000 ether, 0, 0);
         vm.stopPrank();
         // Neither the first of its peer, nor to accounts that are new.
         assertDelivered(deliver(payment(10_000, 1)));

@@ -12,6 +12,7 @@ contract InboxTest is Base {
     bytes32 private constant VOIDED = keccak256("Voided(bytes32,string,string)");
     bytes32 private constant SKIPPED = keccak256("Skipped(bytes32,string)");
     bytes32 private constant SENT = keccak256("Sent(bytes32,bytes)");
+    string private constant TOO_MUCH = "5.2.2 amount is more than is counted here";
 
     function call(uint64 sequence, address to, uint256 amount, bytes memory data, bool keep)
         private
@@ -142,18 +143,20 @@ contract InboxTest is Base {
         skips(m, "5.7.1 not for this chain");
         m.destination = HERE;
         m.asset = "b1c2/coin";
-        skips(m, "5.2.1 another asset than is agreed with the source chain");
+        skips(m, "5.2.1 no account with the source chain");
         m.asset = COIN;
         m.terms = abi.encode(7);
-        skips(m, "5.2.1 no account with the source chain");
+        skips(m, "5.2.1 other terms than the account's");
         m.terms = "";
+        skips(m, "5.2.1 other terms than the account's");
+        m.terms = abi.encodePacked(TERMS);
         m.source = "feed";
         skips(m, "5.2.1 no account with the source chain");
         m.source = THERE;
         m.amount = 1000 ether + 1;
-        skips(m, "5.2.2 value_max of the source chain is passed");
+        skips(m, "4.2.1 credit_limit of the source chain is reached");
         m.amount = type(uint256).max;
-        skips(m, "5.2.2 value_max of the source chain is passed");
+        skips(m, TOO_MUCH);
         m.amount = 100 ether + 1;
         skips(m, "4.2.1 vault is short");
         m.amount = 100 ether;
@@ -194,18 +197,18 @@ contract InboxTest is Base {
 
     function test_books_let_through_what_went_the_other_way() public {
         vm.prank(owner);
-        door.setAccount(THERE, COIN, address(0), 10, 0, 0);
+        door.setAccount(THERE, COIN, address(0), TERMS, 10, 0, 0);
         assertDelivered(deliver(payment(1, 10)));
-        skips(payment(2, 1), "5.2.2 value_max of the source chain is passed");
+        skips(payment(2, 1), "4.2.1 credit_limit of the source chain is reached");
         vm.prank(alice);
         bytes32 id = door.send{value: 4}("b1c2xabc", "", 0, 0, 0);
-        skips(payment(2, 1), "5.2.2 value_max of the source chain is passed");
+        skips(payment(2, 1), "4.2.1 credit_limit of the source chain is reached");
         close(id);
         assertDelivered(deliver(payment(2, 4)));
-        skips(payment(3, 1), "5.2.2 value_max of the source chain is passed");
+        skips(payment(3, 1), "4.2.1 credit_limit of the source chain is reached");
         // A limit may change, the book stays.
         vm.prank(owner);
-        door.setAccount(THERE, COIN, address(0), 11, 0, 0);
+        door.setAccount(THERE, COIN, address(0), TERMS, 11, 0, 0);
         assertDelivered(deliver(payment(3, 1)));
         assertEq(received(THERE, COIN), 15, "received");
         assertEq(sentSum(THERE, COIN), 4, "sent");
@@ -213,22 +216,22 @@ contract InboxTest is Base {
 
     function test_no_limit_saturates() public {
         vm.prank(owner);
-        door.setAccount(THERE, COIN, address(0), type(uint256).max, type(uint256).max, 86400);
-        (,, uint256 valueMax, uint256 windowMax,,) = door.accountOf(THERE, COIN);
-        assertTrue(valueMax == type(uint256).max && windowMax == type(uint256).max, "no limits");
+        door.setAccount(THERE, COIN, address(0), TERMS, type(uint256).max, type(uint256).max, 86400);
+        (,,, uint256 creditLimit, uint256 windowMax,,) = door.accountOf(THERE, COIN);
+        assertTrue(creditLimit == type(uint256).max && windowMax == type(uint256).max, "no limits");
         skips(payment(1, type(uint128).max), "4.2.1 vault is short");
-        skips(payment(1, uint256(type(uint128).max) + 1), "5.2.2 value_max of the source chain is passed");
-        skips(payment(1, type(uint256).max), "5.2.2 value_max of the source chain is passed");
+        skips(payment(1, uint256(type(uint128).max) + 1), TOO_MUCH);
+        skips(payment(1, type(uint256).max), TOO_MUCH);
         vm.deal(address(door), type(uint256).max / 2);
         vm.deal(bob, 0);
         assertDelivered(deliver(payment(1, type(uint128).max - 5)));
-        skips(payment(2, 6), "5.2.2 value_max of the source chain is passed");
+        skips(payment(2, 6), TOO_MUCH);
         assertDelivered(deliver(payment(2, 5)));
     }
 
     function test_a_window_frees_itself_evenly() public {
         vm.prank(owner);
-        door.setAccount(THERE, COIN, address(0), 1000 ether, 1000, 100);
+        door.setAccount(THERE, COIN, address(0), TERMS, 1000 ether, 1000, 100);
         skips(payment(1, 1001), "5.2.2 above window_max of the source chain");
         assertDelivered(deliver(payment(1, 600)));
         skips(payment(2, 401), "4.2.1 window_max of the source chain is reached");
@@ -246,19 +249,19 @@ contract InboxTest is Base {
         assertDelivered(deliver(payment(4, 1000)));
         // What is used is kept when the length changes; a shorter one frees it sooner.
         vm.prank(owner);
-        door.setAccount(THERE, COIN, address(0), 1000 ether, 1000, 10);
+        door.setAccount(THERE, COIN, address(0), TERMS, 1000 ether, 1000, 10);
         assertEq(used(), 1000, "kept");
         vm.warp(NOW + 1005);
         assertEq(used(), 500, "sooner");
         vm.prank(owner);
-        door.setAccount(THERE, COIN, address(0), 1000 ether, 0, 0);
+        door.setAccount(THERE, COIN, address(0), TERMS, 1000 ether, 0, 0);
         assertDelivered(deliver(payment(5, 5000)));
     }
 
     /// However it is split, never more than the bucket and what time has freed.
     function testFuzz_a_window_holds(uint16[12] memory amounts, uint8[12] memory pauses) public {
         vm.prank(owner);
-        door.setAccount(THERE, COIN, address(0), 1000 ether, 50_000, 1000);
+        door.setAccount(THERE, COIN, address(0), TERMS, 1000 ether, 50_000, 1000);
         uint256 sum;
         uint256 time;
         for (uint64 i = 0; i < 12; i++) {
@@ -272,12 +275,12 @@ contract InboxTest is Base {
     }
 
     function used() private view returns (uint256 sum) {
-        (,,,,, sum) = door.accountOf(THERE, COIN);
+        (,,,,,, sum) = door.accountOf(THERE, COIN);
     }
 
     function test_a_void_gives_window_and_book_back() public {
         vm.prank(owner);
-        door.setAccount(THERE, COIN, address(0), 1000, 1000, 100);
+        door.setAccount(THERE, COIN, address(0), TERMS, 1000, 1000, 100);
         address reverter = address(new Reverter(true));
         assertDelivered(deliver(payment(1, 300)));
         vm.warp(NOW + 3);

@@ -46,7 +46,7 @@ contract World is Base {
         came[0] = 100 ether;
         vm.startPrank(owner);
         for (uint256 i = 1; i < 3; i++) door.setGateway(gateways[i], true);
-        for (uint256 i = 0; i < 3; i++) door.setAccount(THERE, assets[i], tokens[i], 60 ether, 30 ether, 3600);
+        for (uint256 i = 0; i < 3; i++) door.setAccount(THERE, assets[i], tokens[i], TERMS, 60 ether, 30 ether, 3600);
         vm.stopPrank();
         vm.deal(address(wallet), 1000 ether);
         for (uint256 i = 1; i < 3; i++) {
@@ -177,7 +177,7 @@ contract World is Base {
         else if (what % 8 == 3) door.setRequired(number % uint8(door.gatewayCount()) + 1);
         else if (what % 8 == 4) door.setGateway(gateways[number % 2 + 1], number % 3 != 0);
         else if (what % 8 == 5) FalseToken(tokens[1]).freeze(number % 2 == 0);
-        else if (what % 8 == 6) door.setAccount(THERE, assets[number % 3], tokens[number % 3], uint256(number) * 1 ether, 30 ether, uint64(number) * 60);
+        else if (what % 8 == 6) door.setAccount(THERE, assets[number % 3], tokens[number % 3], TERMS, uint256(number) * 1 ether, 30 ether, uint64(number) * 60);
         vm.stopPrank();
         if (what % 8 == 4 && door.required() > door.gatewayCount()) {
             vm.prank(owner);
@@ -219,7 +219,8 @@ contract World is Base {
         Draft memory m;
         (m.source, m.sourceTag, m.destination, m.destinationTag) = (HERE, TAG, THERE, TAG_THERE);
         (m.outbox, m.sequence) = (abi.encodePacked(address(door)), door.sequenceOf(THERE));
-        (m.sender, m.recipient, m.asset) = (hexText(address(wallet)), "cosmos1qypq", COIN);
+        (m.sender, m.recipient) = (hexText(address(wallet)), "cosmos1qypq");
+        (m.asset, m.terms) = (COIN, abi.encodePacked(TERMS));
         m.expires = uint64(block.timestamp + 1 days);
         m.amount = door.openEscrow(address(0)) - open[0];
         return idOf(m);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {Distpos} from "../Distpos.sol";
 import {IRecipient} from "../Executor.sol";
 import {Token} from "../examples/Token.sol";
 

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Deposit} from "../Deposit.sol";
+import {Office} from "../Office.sol";
 import {Outbox} from "../Outbox.sol";
 import {Roles} from "../Roles.sol";
 import {Vault} from "../Vault.sol";
@@ -121,12 +122,12 @@ contract OutboxTest is Base {
         assertEq(door.owed(address(0)), 9, "owed");
         assertEq(door.claimable(address(puppet), address(0)), 9, "claimable");
         assertEq(door.free(address(0)), 100 ether, "what is owed pays nothing else");
-        vm.expectRevert(Vault.NothingOwed.selector);
+        vm.expectRevert(Office.NothingOwed.selector);
         door.claim(address(0), address(this));
         puppet.act(address(door), 0, abi.encodeCall(door.claim, (address(0), bob)));
         assertEq(bob.balance, 9, "claimed, wherever its owner wants it");
         assertEq(door.owed(address(0)), 0, "owed no more");
-        vm.expectRevert(Vault.NothingOwed.selector);
+        vm.expectRevert(Office.NothingOwed.selector);
         puppet.act(address(door), 0, abi.encodeCall(door.claim, (address(0), bob)));
     }
 
@@ -142,7 +143,7 @@ contract OutboxTest is Base {
         door.claimFor(address(puppet), address(0));
         assertEq(address(puppet).balance, 5, "paid to itself only");
         assertEq(door.owed(address(0)), 0, "owed");
-        vm.expectRevert(Vault.NothingOwed.selector);
+        vm.expectRevert(Office.NothingOwed.selector);
         door.claimFor(address(puppet), address(0));
     }
 
@@ -152,7 +153,7 @@ contract OutboxTest is Base {
         bytes32 id = abi.decode(puppet.act{value: 9}(address(door), 9, input), (bytes32));
         for (uint256 i = 0; i < 6; i++) puppet.whenPaid(address(door), 0, abi.encodeCall(door.send, (TO, "", 0, 0, 0)));
         refund(id);
-        vm.expectRevert(Vault.PaymentRefused.selector);
+        vm.expectRevert(Office.PaymentRefused.selector);
         puppet.act(address(door), 0, abi.encodeCall(door.claim, (address(0), address(door))));
         assertEq(door.claimable(address(puppet), address(0)), 9, "still there");
     }
@@ -232,7 +233,7 @@ contract DepositTest is Base {
     function setUp() public override {
         super.setUp();
         vm.prank(owner);
-        door.setAccount(THERE, "e2e4/test", address(token), 1000 ether, 0, 0);
+        door.setAccount(THERE, "e2e4/test", address(token), TERMS, 1000 ether, 0, 0);
     }
 
     function pay(address to, uint256 amount) private {
@@ -262,7 +263,7 @@ contract DepositTest is Base {
     function test_tokens_too_and_what_arrives_counts() public {
         ChargingToken charging = new ChargingToken();
         vm.prank(owner);
-        door.setAccount(THERE, "e2e4/charging", address(charging), 1000 ether, 0, 0);
+        door.setAccount(THERE, "e2e4/charging", address(charging), TERMS, 1000 ether, 0, 0);
         address place = door.depositAddress(TO, alice);
         token.mint(place, 50);
         charging.mint(place, 1000);

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Inbox} from "../Inbox.sol";
+import {Office} from "../Office.sol";
 import {Outbox} from "../Outbox.sol";
 import {Roles} from "../Roles.sol";
 import {Vault} from "../Vault.sol";
@@ -29,7 +30,7 @@ contract RolesTest is Base {
             vm.expectRevert(Roles.NotOwner.selector);
             door.setPeer("feed", 0);
             vm.expectRevert(Roles.NotOwner.selector);
-            door.setAccount(THERE, COIN, address(0), 1, 0, 0);
+            door.setAccount(THERE, COIN, address(0), TERMS, 1, 0, 0);
             vm.expectRevert(Roles.NotOwner.selector);
             door.resume();
             if (who[i] != pauser) {
@@ -74,30 +75,30 @@ contract RolesTest is Base {
         door.setPeer("FEED", 0);
         vm.expectRevert(Vault.OwnChain.selector);
         door.setPeer(HERE, 0);
-        vm.expectRevert(Vault.NoPeer.selector);
-        door.setAccount("feed", COIN, address(0), 1, 0, 0);
-        vm.expectRevert(Vault.NoPeer.selector);
-        door.setAccount("", COIN, address(0), 1, 0, 0);
-        vm.expectRevert(Vault.NotAnAsset.selector);
-        door.setAccount(THERE, "coin", address(0), 1, 0, 0);
-        vm.expectRevert(Vault.OtherToken.selector);
-        door.setAccount(THERE, COIN, address(0x1234567), 1, 0, 0);
+        vm.expectRevert(Office.NoPeer.selector);
+        door.setAccount("feed", COIN, address(0), TERMS, 1, 0, 0);
+        vm.expectRevert(Office.NoPeer.selector);
+        door.setAccount("", COIN, address(0), TERMS, 1, 0, 0);
+        vm.expectRevert(Office.NotAnAsset.selector);
+        door.setAccount(THERE, "coin", address(0), TERMS, 1, 0, 0);
+        vm.expectRevert(Office.OtherToken.selector);
+        door.setAccount(THERE, COIN, address(0x1234567), TERMS, 1, 0, 0);
         door.setPeer("feed", 0);
         // Nobody opens an account for the own coin in something else.
-        vm.expectRevert(Vault.OtherToken.selector);
-        door.setAccount("feed", COIN, address(0x1234567), 1, 0, 0);
-        door.setAccount("feed", "feed/gold", address(0x1234567), 1, 2, 3);
-        vm.expectRevert(Vault.OtherToken.selector);
-        door.setAccount("feed", "feed/gold", address(0), 1, 0, 0);
-        vm.expectRevert(Vault.OtherToken.selector);
-        door.setAccount("feed", "feed/gold", address(0x1234568), 1, 0, 0);
-        door.setAccount("feed", "feed/gold", address(0x1234567), 4, 5, 6);
+        vm.expectRevert(Office.OtherToken.selector);
+        door.setAccount("feed", COIN, address(0x1234567), TERMS, 1, 0, 0);
+        door.setAccount("feed", "feed/gold", address(0x1234567), TERMS, 1, 2, 3);
+        vm.expectRevert(Office.OtherToken.selector);
+        door.setAccount("feed", "feed/gold", address(0), TERMS, 1, 0, 0);
+        vm.expectRevert(Office.OtherToken.selector);
+        door.setAccount("feed", "feed/gold", address(0x1234568), TERMS, 1, 0, 0);
+        door.setAccount("feed", "feed/gold", address(0x1234567), TERMS, 4, 5, 6);
         vm.stopPrank();
-        (bool open, address token, uint256 valueMax, uint256 windowMax, uint64 windowSeconds, uint256 used) =
+        (bool open, address token, bytes32 terms, uint256 creditLimit, uint256 windowMax, uint64 windowSeconds, uint256 used) =
             door.accountOf("feed", "feed/gold");
-        assertTrue(open && token == address(0x1234567) && valueMax == 4 && windowMax == 5, "account");
+        assertTrue(open && token == address(0x1234567) && creditLimit == 4 && windowMax == 5 && terms == TERMS, "account");
         assertTrue(windowSeconds == 6 && used == 0, "window");
-        (open,,,,,) = door.accountOf(THERE, "feed/gold");
+        (open,,,,,,) = door.accountOf(THERE, "feed/gold");
         assertTrue(!open, "of another chain");
         (bool registered, bytes8 tag) = door.peerOf(THERE);
         assertTrue(registered && tag == TAG_THERE, "peer");
@@ -111,13 +112,13 @@ contract RolesTest is Base {
 
     function test_the_last_account_of_a_token_names_what_is_sent() public {
         vm.startPrank(owner);
-        door.setAccount(THERE, "b1c2/shell", address(0), 5, 0, 0);
+        door.setAccount(THERE, "b1c2/shell", address(0), TERMS, 5, 0, 0);
         assertEq(door.assetFor(THERE, address(0)), "b1c2/shell");
         vm.stopPrank();
         vm.prank(alice);
         bytes32 id = door.send{value: 3}("b1c2xabc", "", 0, 0, 0);
         vm.prank(owner);
-        door.setAccount(THERE, COIN, address(0), 5, 0, 0);
+        door.setAccount(THERE, COIN, address(0), TERMS, 5, 0, 0);
         assertEq(door.assetFor(THERE, address(0)), COIN);
         close(id);
         assertEq(sentSum(THERE, "b1c2/shell"), 3, "booked under the name it was sent in");
@@ -156,7 +157,7 @@ contract RolesTest is Base {
     function test_paused_nothing_leaves_and_nobody_is_paid_but_refunds_go_on() public {
         Token token = new Token();
         vm.prank(owner);
-        door.setAccount(THERE, "e2e4/test", address(token), 100, 0, 0);
+        door.setAccount(THERE, "e2e4/test", address(token), TERMS, 100, 0, 0);
         token.mint(address(this), 100);
         token.approve(address(door), 100);
         bytes32 id = door.send{value: 5}("b1c2xabc", "", 0, 0, 0);
@@ -309,10 +310,10 @@ contract ApprovalTest is Base {
 
     function test_refusals_come_before_counting() public {
         Draft memory m = payment(1, 2000 ether);
-        assertSkipped(deliver(m), "5.2.2 value_max of the source chain is passed");
+        assertSkipped(deliver(m), "4.2.1 credit_limit of the source chain is reached");
         vm.recordLogs();
         vm.prank(owner);
-        door.setAccount(THERE, COIN, address(0), 3000 ether, 0, 0);
+        door.setAccount(THERE, COIN, address(0), TERMS, 3000 ether, 0, 0);
         vm.deal(address(door), 3000 ether);
         counted(encode(m), gateway);
     }

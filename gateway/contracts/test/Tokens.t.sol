@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Inbox} from "../Inbox.sol";
+import {Office} from "../Office.sol";
 import {Outbox} from "../Outbox.sol";
 import {Roles} from "../Roles.sol";
 import {Vault} from "../Vault.sol";
@@ -23,7 +24,7 @@ contract TokensTest is Base {
     function open(Token token) private returns (address place) {
         place = address(token);
         vm.prank(owner);
-        door.setAccount(THERE, ASSET, place, 1000 ether, 0, 0);
+        door.setAccount(THERE, ASSET, place, TERMS, 1000 ether, 0, 0);
         token.mint(alice, 1000);
         token.mint(address(door), 1000);
         allow(place, type(uint256).max);
@@ -114,10 +115,10 @@ contract TokensTest is Base {
         assertEq(door.claimable(alice, address(token)), 300, "claimable");
         assertEq(door.free(address(token)), 1000, "not free");
         vm.prank(alice);
-        vm.expectRevert(Vault.PaymentRefused.selector);
+        vm.expectRevert(Office.PaymentRefused.selector);
         door.claim(address(token), bob);
         vm.prank(alice);
-        vm.expectRevert(Vault.NothingOwed.selector);
+        vm.expectRevert(Office.NothingOwed.selector);
         door.claim(address(0), bob);
         token.freeze(false);
         vm.prank(alice);
@@ -125,7 +126,7 @@ contract TokensTest is Base {
         assertEq(token.balanceOf(bob), 300, "bob");
         assertEq(door.owed(address(token)), 0, "paid");
         vm.prank(alice);
-        vm.expectRevert(Vault.NothingOwed.selector);
+        vm.expectRevert(Office.NothingOwed.selector);
         door.claim(address(token), bob);
     }
 
@@ -181,7 +182,7 @@ contract TokensTest is Base {
         vm.expectRevert(Vault.TooMuch.selector);
         door.sendToken(address(token), 1, TO, "", 0, 0, 0);
         vm.stopPrank();
-        (bool open_,,,,,) = door.accountOf(THERE, ASSET);
+        (bool open_,,,,,,) = door.accountOf(THERE, ASSET);
         assertTrue(open_, "open");
     }
 
@@ -255,7 +256,7 @@ contract TokensTest is Base {
         assertEq(token.balanceOf(address(door)), 1300, "vault");
         token.set(OddToken.Way.BurnsGas);
         vm.prank(alice);
-        vm.expectRevert(Vault.PaymentRefused.selector);
+        vm.expectRevert(Office.PaymentRefused.selector);
         door.claim(address(token), alice);
         token.set(OddToken.Way.Plain);
         vm.prank(alice);
@@ -283,7 +284,7 @@ contract TokensTest is Base {
     function test_a_token_that_hides_its_balances_is_short_not_wrong() public {
         BlindToken token = new BlindToken();
         vm.prank(owner);
-        door.setAccount(THERE, ASSET, address(token), 1000, 0, 0);
+        door.setAccount(THERE, ASSET, address(token), TERMS, 1000, 0, 0);
         token.mint(address(door), 100);
         token.mint(alice, 100);
         bytes32 id = send(address(token), 50);
@@ -301,7 +302,7 @@ contract TokensTest is Base {
 
     function test_a_token_without_code_is_no_token() public {
         vm.prank(owner);
-        door.setAccount(THERE, ASSET, address(0x1234567), 1000, 0, 0);
+        door.setAccount(THERE, ASSET, address(0x1234567), TERMS, 1000, 0, 0);
         vm.prank(alice);
         vm.expectRevert(Vault.NothingArrived.selector);
         door.sendToken(address(0x1234567), 5, TO, "", 0, 0, 0);
@@ -327,7 +328,7 @@ contract TokensTest is Base {
             ? new Token()
             : kind % 3 == 1 ? Token(address(new NoReturnToken())) : Token(address(new FalseToken()));
         vm.prank(owner);
-        door.setAccount(THERE, ASSET, address(token), type(uint256).max, 0, 0);
+        door.setAccount(THERE, ASSET, address(token), TERMS, type(uint256).max, 0, 0);
         sent = uint96(uint256(sent) % (uint256(sum) + 1));
         token.mint(alice, sum);
         allow(address(token), sum);
