@@ -204,7 +204,7 @@ abstract contract Inbox is Payer {
                 || to == address(clerk) || to == office || (to.code.length != 0 && isBacking[to])
         ) return Why.NotARecipient;
         (p.to, p.amount, p.gas, p.exact, p.keep) = (to, m.amount, m.gas, true, m.onFail == 1);
-        (p.token, p.drop) = (address(0), 0);
+        p.token = address(0);
         return m.amount == 0 ? Why.Nothing : checkValue(m, account, p);
     }
 
