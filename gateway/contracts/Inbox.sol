@@ -223,16 +223,16 @@ abstract contract Inbox is Payer {
         uint256 duration = account.windowSeconds;
         uint256 most = account.windowMax;
         if (duration != 0 && amount > most) return Why.WindowNever;
-        uint256 cover;
         unchecked {
             // Sums of numbers below 2^128.
             uint256 theirs = uint256(account.sent) + account.reserve;
             if (received + amount > theirs + account.creditLimit) return Why.CreditLimit;
-            cover = theirs > received ? theirs - received : 0;
+            uint256 cover = theirs > received ? theirs - received : 0;
+            p.drop = amount < cover ? amount : cover;
         }
         if (duration != 0 && usedNow(account) + amount * duration > most * duration) return Why.WindowReached;
         p.token = account.token;
-        return affords(p.token, amount, amount < cover ? amount : cover) ? Why.Nothing : Why.Short;
+        return affords(p.token, amount, p.drop) ? Why.Nothing : Why.Short;
     }
 
     /// EIP-150 leaves 1/64 at each of three calls; copies of the data cost too.
@@ -248,9 +248,8 @@ abstract contract Inbox is Payer {
 
     /// Counts what is delivered, in the account's figures and window.
     function book(Account storage account, Payment memory p) private {
-        uint256 before = coverOf(account);
         account.received += uint128(p.amount);
-        recount(account, p.token, before);
+        if (p.drop != 0) held[p.token].covered -= p.drop;
         uint256 duration = account.windowSeconds;
         if (duration == 0) return;
         account.used = uint192(usedNow(account) + p.amount * duration);
@@ -259,9 +258,8 @@ abstract contract Inbox is Payer {
 
     /// The opposite, in the same transaction: nothing else has changed the account, it is locked.
     function unbook(Account storage account, Payment memory p) private {
-        uint256 before = coverOf(account);
         account.received -= uint128(p.amount);
-        recount(account, p.token, before);
+        if (p.drop != 0) held[p.token].covered += p.drop;
         account.used -= uint192(p.amount * account.windowSeconds);
     }
 

@@ -13,6 +13,7 @@ abstract contract Payer is Vault {
         address token;
         address to;
         uint256 amount;
+        uint256 drop; // what the cover of its account falls by
         bool exact; // the recipient must have all of it
         bool keep; // the payment stands where only the call fails
         uint256 gas;

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prints what a delivered message costs, single and in batches; fails where a batch of twenty is
-# above its limit (test/Gas.t.sol).
+# Prints what a delivered message costs, single and in batches, and one that leaves; fails where a
+# batch of twenty is above its limit (test/Gas.t.sol).
 set -eu
 cd "$(dirname "$0")"
 told=$(./test.sh --match-contract GasTest -vv) || { echo "$told" >&2; exit 1; }

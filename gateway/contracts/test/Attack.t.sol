@@ -11,7 +11,7 @@ import {Roles} from "../Roles.sol";
 import {Tokens} from "../Tokens.sol";
 import {Vault} from "../Vault.sol";
 import {Token} from "../examples/Token.sol";
-import {Base, Draft} from "./Base.sol";
+import {Base, Door, Draft} from "./Base.sol";
 import {Bomb, Burner, HookToken, Puppet} from "./Mocks.sol";
 
 /// What somebody would try who means ill.
@@ -120,6 +120,93 @@ contract AttackTest is Base {
         assertEq(address(puppet).balance, 5, "once");
         assertEq(door.owed(address(0)), 0, "owed");
         assertTrue(!puppet.worked(1), "the nested claim is refused");
+    }
+
+    /// Who is given a deposit back has code of its own: nothing is paid twice, and what it deposits
+    /// meanwhile is counted.
+    function test_a_deposit_given_back_is_paid_once() public {
+        Puppet puppet = new Puppet();
+        door.deposit{value: 9}(THERE, COIN, 9);
+        bytes memory again = abi.encodeCall(door.settle, (THERE, COIN, -2, address(puppet), ""));
+        puppet.whenPaid(address(door), 0, again);
+        puppet.whenPaid(address(door), 0, abi.encodeCall(door.setAccount, (THERE, COIN, address(0), 0, 0, 0, 0)));
+        puppet.whenPaid(address(door), 0, abi.encodeCall(door.claim, (address(0), address(puppet))));
+        puppet.whenPaid(address(door), 1, abi.encodeCall(door.deposit, (THERE, COIN, 1)));
+        vm.startPrank(owner);
+        door.setOwner(address(puppet));
+        vm.stopPrank();
+        puppet.act(address(door), 0, abi.encodeCall(door.settle, (THERE, COIN, -4, address(puppet), "")));
+        for (uint256 i = 0; i < 3; i++) {
+            assertTrue(!puppet.worked(i), "refused");
+            assertTrue(bytes4(puppet.answers(i)) == Roles.Reentered.selector, "by the lock");
+        }
+        assertTrue(puppet.worked(3), "deposited");
+        assertEq(address(puppet).balance, 3, "paid once, less what it deposited");
+        assertEq(reserveOf(THERE, COIN), 6, "reserve");
+        assertEq(door.coveredOf(address(0)), 6, "covered");
+        assertEq(address(door).balance, 100 ether + 6, "held");
+    }
+
+    /// A recipient that deposits what it was just paid, and one that does and then fails.
+    function test_a_recipient_may_deposit_what_it_got() public {
+        Puppet puppet = new Puppet();
+        puppet.whenCalled(address(door), 3, abi.encodeCall(door.deposit, (THERE, COIN, 3)));
+        assertDelivered(deliver(call(1, address(puppet), 5)));
+        assertEq(reserveOf(THERE, COIN), 3, "reserve");
+        assertEq(received(THERE, COIN), 5, "received");
+        assertEq(door.coveredOf(address(0)), 0, "two are owed yet");
+        assertVoided(deliver(call(2, address(new Fickle(address(door))), 5)), "5.3.0 call reverts");
+        assertEq(reserveOf(THERE, COIN), 3, "undone");
+        assertEq(received(THERE, COIN), 5, "unbooked");
+        assertEq(door.coveredOf(address(0)), coverOf(THERE, COIN), "covered");
+    }
+
+    /// A token whose hook deposits, sends or settles while a deposit is counted.
+    function test_deposits_do_not_nest() public {
+        token.mint(address(token), 100);
+        vm.prank(address(token));
+        token.approve(address(door), 100);
+        vm.prank(owner);
+        door.setOwner(address(token));
+        token.hookBefore(address(door), 0, abi.encodeCall(door.deposit, (THERE, ASSET, 50)));
+        token.hookBefore(address(door), 0, abi.encodeCall(door.sendToken, (address(token), 50, TO, "", 0, 0, 0)));
+        token.hookAfter(address(door), 0, abi.encodeCall(door.fundToken, (address(token), 50)));
+        token.hookAfter(address(door), 0, abi.encodeCall(door.settle, (THERE, ASSET, 5, address(0), "")));
+        token.hookAfter(
+            address(door), 0, abi.encodeCall(door.setAccount, (THERE, ASSET, address(token), 0, 0, 0, 0))
+        );
+        // Of another money it may.
+        token.hookAfter(address(door), 7, abi.encodeCall(door.deposit, (THERE, COIN, 7)));
+        vm.prank(alice);
+        door.deposit(THERE, ASSET, 10);
+        for (uint256 i = 0; i < 5; i++) {
+            assertTrue(!token.worked(i), "refused");
+            assertTrue(bytes4(token.answers(i)) == Roles.Reentered.selector, "by a lock");
+        }
+        assertTrue(token.worked(5), "the coin");
+        assertEq(reserveOf(THERE, ASSET), 10, "its own sum only");
+        assertEq(door.coveredOf(address(token)), 10, "covered");
+        assertEq(door.free(address(token)), 1010, "free");
+        assertEq(reserveOf(THERE, COIN), 7, "the coin's");
+    }
+
+    /// A token's hook while a deposit in it is given back: the sum leaves once, and what comes in
+    /// meanwhile is counted as what it is.
+    function test_a_hook_in_a_payout_takes_nothing_twice() public {
+        vm.prank(alice);
+        door.deposit(THERE, ASSET, 100);
+        token.mint(address(token), 50);
+        vm.prank(address(token));
+        token.approve(address(door), 50);
+        token.hookBefore(address(door), 0, abi.encodeCall(door.deposit, (THERE, ASSET, 20)));
+        token.hookAfter(address(door), 0, abi.encodeCall(door.settle, (THERE, ASSET, -60, bob, "")));
+        vm.prank(owner);
+        door.settle(THERE, ASSET, -60, bob, "");
+        assertTrue(token.worked(0) && !token.worked(1), "only the deposit");
+        assertEq(token.balanceOf(bob), 60, "once");
+        assertEq(reserveOf(THERE, ASSET), 60, "reserve");
+        assertEq(door.coveredOf(address(token)), 60, "covered");
+        assertEq(token.balanceOf(address(door)), 1060, "held");
     }
 
     /// A token that calls its sender's hook: one sum must not be counted by two takings.
@@ -392,6 +479,24 @@ contract AttackTest is Base {
         vm.prank(owner);
         door.setGateway(gateway, true);
         assertSkipped(deliver(m), "5.7.1 not for this chain");
+    }
+}
+
+/// Deposits what it was paid, and then will have none of it.
+contract Fickle {
+    address private immutable door;
+
+    constructor(address door_) {
+        door = door_;
+    }
+
+    receive() external payable {}
+
+    function onDistpos(bytes32, string calldata, string calldata, string calldata, uint256 amount, bytes calldata)
+        external
+    {
+        Door(door).deposit{value: amount}("b1c2", "e2e4/coin", amount);
+        revert();
     }
 }
 

@@ -253,6 +253,20 @@ abstract contract Base {
         (,, sum,) = door.bookOf(chain, asset);
     }
 
+    function reserveOf(string memory chain, string memory asset) internal view returns (uint256 sum) {
+        (sum,,,) = door.bookOf(chain, asset);
+    }
+
+    function pendingOut(string memory chain, string memory asset) internal view returns (uint256 sum) {
+        (,,, sum) = door.bookOf(chain, asset);
+    }
+
+    /// Money here that is the peer's, by the figures.
+    function coverOf(string memory chain, string memory asset) internal view returns (uint256) {
+        (uint256 reserve, uint256 arrived, uint256 left,) = door.bookOf(chain, asset);
+        return left + reserve > arrived ? left + reserve - arrived : 0;
+    }
+
     /// The data of the last log of an event that the door emitted while logs were recorded.
     function logOf(bytes32 topic) internal returns (bool found, bytes32 id, bytes memory data) {
         Vm.Log[] memory logs = vm.getRecordedLogs();

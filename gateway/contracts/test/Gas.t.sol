@@ -121,6 +121,46 @@ contract GasTest is Base {
         table("data call    ", data);
     }
 
+    /// What is paid out of the peer's own deposit changes the sum of covers too.
+    function test_gas_of_a_prepaid_payment() public {
+        door.deposit{value: 50 ether}(THERE, COIN, 50 ether);
+        table("prepaid      ", plain);
+    }
+
+    /// What the other direction costs: leaving, and its end by a receipt.
+    function test_gas_of_what_leaves() public {
+        bytes32[] memory ids = new bytes32[](22);
+        for (uint256 i = 0; i < 22; i++) ids[i] = door.send{value: 5}("b1c2xabc", "", 0, 0, 0);
+        close(ids[21]);
+        bytes memory input = abi.encodeCall(door.send, ("b1c2xabc", "", 0, 0, 0));
+        emit log(string.concat("send          | batch 1 | gas ", vm.toString(paid(input, 5))));
+        bytes32[] memory some = new bytes32[](20);
+        for (uint256 i = 0; i < 20; i++) some[i] = ids[i];
+        input = abi.encodeCall(door.end, (some, new bytes32[](0)));
+        emit log(string.concat("close         | batch 20 | gas ", vm.toString(paid(input, 0) / 20)));
+        input = abi.encodeCall(door.end, (only(ids[20]), new bytes32[](0)));
+        emit log(string.concat("close         | batch 1 | gas ", vm.toString(paid(input, 0))));
+    }
+
+    /// Gas of a transaction to the door by the gateway.
+    function paid(bytes memory input, uint256 value) private returns (uint256 gas) {
+        gas = 21_000;
+        for (uint256 i = 0; i < input.length; i++) gas += input[i] == 0 ? 4 : 16;
+        vm.cool(address(door));
+        vm.deal(gateway, value);
+        address to = address(door);
+        bool ok;
+        uint256 used;
+        vm.prank(gateway);
+        assembly ("memory-safe") {
+            let before := gas()
+            ok := call(gas(), to, value, add(input, 32), mload(input), 0, 0)
+            used := sub(before, gas())
+        }
+        assertTrue(ok, "done");
+        return gas + used - TARGET;
+    }
+
     function test_gas_of_a_token_payment() public {
         table("token payment", inToken);
     }
