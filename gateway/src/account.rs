@@ -22,6 +22,8 @@ use crate::{
     transition::{shift, to},
 };
 
+pub mod settlement;
+
 /// Who suspends an account whose copy does not follow its chain.
 pub const GATEWAY: &str = "gateway";
 

@@ -14,6 +14,7 @@ mod exit;
 mod gateway;
 mod prompt;
 mod send;
+mod table;
 
 use crate::amount;
 use exit::Failure;

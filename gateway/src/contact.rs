@@ -9,7 +9,7 @@ use distpos_proto::{
 };
 use distpos_resolver::{Contact, Gateway as Listed, Host, Route, RouteSource, TrustLevel};
 
-use crate::{event::Event, gateway::Gateway, peer::Target};
+use crate::{event::Event, gateway::Gateway, outbound::silence, peer::Target, standing};
 
 /// A gateway that answered.
 pub struct Contacted {
@@ -30,6 +30,7 @@ pub async fn route(gateway: &Gateway, chain: ChainId) -> Result<Arc<Route>, Repl
         .route(chain)
         .await
         .map_err(|error| Reply::new(error.code(), error.to_string()))?;
+    let route = standing::in_order(gateway, route);
     gateway.emit(Event::Resolved {
         chain,
         gateways: route.to_try().iter().map(name).collect(),
@@ -73,6 +74,11 @@ pub async fn call(
             Err(_) => {}
         }
     }
+    if let Err(reply) = &last
+        && reply.code == Code::NO_ANSWER
+    {
+        standing::if_all_silent(gateway, route, reply).await;
+    }
     last
 }
 
@@ -96,10 +102,16 @@ pub async fn one(
     match gateway.peers.call(&target, own, chain, request.clone()).await {
         Ok(response) => {
             gateway.resolver.report(chain, listed, Contact::Reached);
+            standing::answered(gateway, chain, &name(listed)).await;
+            silence::heard(gateway, chain).await;
             Ok(response)
         }
         Err(error) => {
             gateway.resolver.report(chain, listed, Contact::Failed);
+            standing::silent(gateway, chain, &name(listed), &error).await;
+            if error.is_from_peer() {
+                silence::heard(gateway, chain).await;
+            }
             Err(Reply::new(Code::NO_ANSWER, format!("{}: {error}", name(listed))))
         }
     }

@@ -15,12 +15,16 @@ use rand::{SeedableRng, rngs::StdRng};
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 
 use crate::{
+    account,
+    admin::{self, Admin, Socket},
     chain::ledger::Ledger,
     clock,
     config::Config,
+    correspondence,
     event::{Event, Events, Log},
     gateway::{Gateway, Identity},
-    inbound, outbound,
+    inbound::{self, hooks::Hooks},
+    outbound,
     peer::{
         client::{ClientLimits, PeerClient},
         server::{self, ServerLimits},
@@ -89,7 +93,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts the gateway: opens the spool and the chain, binds both listeners, runs both pipelines.
+/// Starts the gateway: opens the spool and the chain, binds both listeners, runs the pipelines.
 ///
 /// # Errors
 /// What kept it from starting.
@@ -110,6 +114,7 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
     let submission = TcpListener::bind(config.listen.submission)
         .await
         .with_context(|| format!("listen.submission {}", config.listen.submission))?;
+    let socket = Socket::bind(&config.admin_socket()).await.context("admin.socket")?;
     let token = match &config.listen.token {
         Some(file) => Some(crate::config::Token::load(file).context("listen.token")?),
         None => None,
@@ -122,6 +127,7 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
         peers: Arc::new(PeerClient::new(keys.tls.clone(), ClientLimits::default())),
         chain: opened.chain,
         identity: Identity { pin: keys.tls.pin(), key_set, keys: vec![keys.chain] },
+        hooks: Hooks::new(config.policy.hooks.clone()),
         correspondents: Arc::new(Configured::new(config)?),
         events,
         authenticated: Mutex::default(),
@@ -135,6 +141,7 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
         tasks: JoinSet::new(),
     };
     daemon.spawn(&stop, keys.tls, peers, submission, token);
+    daemon.spawn_admin(socket, stop);
     Ok(daemon)
 }
 
@@ -157,6 +164,11 @@ impl Daemon {
             inbound::run(gateway, stopped).await;
             Ok(())
         });
+        let (gateway, stopped) = (self.gateway.clone(), stop.clone());
+        self.tasks.spawn(async move {
+            correspondence::run(gateway, stopped).await;
+            Ok(())
+        });
         let (service, stopped) = (Arc::new(Service::new(self.gateway.clone())), stop.receiver());
         self.tasks.spawn(async move {
             let limits = ServerLimits::default();
@@ -171,6 +183,18 @@ impl Daemon {
             let served = submit::serve(submission, chain, status, dry_runs, token, stopped).await;
             served.context("submission listener")
         });
+    }
+
+    /// What is for the operator: commands, and notices of what only people can do.
+    fn spawn_admin(&mut self, socket: Socket, stop: Stop) {
+        let (gateway, stopped) = (self.gateway.clone(), stop.clone());
+        self.tasks.spawn(async move {
+            account::settlement::run(gateway, stopped).await;
+            Ok(())
+        });
+        let admin = Admin::new(self.gateway.clone());
+        self.tasks
+            .spawn(async move { admin::serve(socket, admin, stop).await.context("admin socket") });
     }
 
     /// Stops it, within [`STOP_TIME_MAX`]: what is being done is finished if it can be, and what is

@@ -9,7 +9,12 @@ use distpos_proto::{
     code::Reply,
     message::{Asset, MessageId, TermsHash},
     receipt::Outcome,
+    standing::{Happening, Standing, Subject},
 };
+
+mod paper;
+
+pub use paper::{Paper, What};
 
 /// One transition. The texts are stable enough to grep for, and hold no secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,6 +146,8 @@ pub enum Event {
         /// Why.
         note: String,
     },
+    /// A paper of an account came, was made, or was compared.
+    Paper(Paper),
     /// Step 6: the delivering (or voiding) transaction was handed to the local chain.
     Submitted {
         /// `deliver`, `void` or `end`.
@@ -182,6 +189,17 @@ pub enum Event {
     Refunded {
         /// The message.
         id: MessageId,
+    },
+    /// What a chain or a gateway did moved its standing here.
+    Standing {
+        /// Whose.
+        subject: Subject,
+        /// What it did.
+        happening: Happening,
+        /// The particulars.
+        cause: String,
+        /// The score now.
+        standing: Standing,
     },
     /// Something has to wait.
     Deferred {
@@ -235,6 +253,9 @@ impl Events for Log {
         match event {
             Event::Alert { .. } | Event::Conflict { .. } | Event::ProofInvalid { .. } => {
                 tracing::warn!(target: "distpos", "{event}");
+            }
+            Event::Paper(paper) if paper.is_alarming() => {
+                tracing::warn!(target: "distpos", "{paper}");
             }
             _ => tracing::info!(target: "distpos", "{event}"),
         }
@@ -296,6 +317,7 @@ impl fmt::Display for Event {
                 };
                 write!(f, "reserve chain={chain} asset={asset} {sign}{amount} by={by} {note:?}")
             }
+            Self::Paper(paper) => paper.fmt(f),
             Self::Submitted { what, transaction, ids } => {
                 let hash = data_encoding::HEXLOWER.encode(transaction);
                 write!(f, "submitted {what} transaction={hash} {}", Ids(ids))
@@ -309,6 +331,9 @@ impl fmt::Display for Event {
             }
             Self::Closed { id } => write!(f, "closed id={id}"),
             Self::Refunded { id } => write!(f, "refunded id={id}"),
+            Self::Standing { subject, happening, cause, standing } => {
+                write!(f, "standing of={subject} now={standing} for={happening} cause={cause:?}")
+            }
             Self::Deferred { chain, messages, reply, delay } => {
                 write!(f, "deferred chain={chain} messages={messages} delay={delay}ms \"{reply}\"")
             }

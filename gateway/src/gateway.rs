@@ -20,6 +20,7 @@ use crate::{
     clock::Clock,
     config::{AccountPolicy, GasBudget, Policy},
     event::{Event, Events},
+    inbound::hooks::Hooks,
     peer::PeerTransport,
 };
 
@@ -90,6 +91,8 @@ pub struct Gateway {
     pub identity: Identity,
     /// Whom it believes.
     pub correspondents: Arc<dyn Correspondents>,
+    /// The operator's own programs, asked about each message that comes in.
+    pub hooks: Hooks,
     /// Told of every transition.
     pub events: Arc<dyn Events>,
     /// Headers that were authenticated already: each is verified once.

@@ -19,6 +19,7 @@ use crate::{
     event::Event,
     gateway::Gateway,
     inbound::deliver::Stopped,
+    standing,
     stop::Stop,
     work::{self, Group},
 };
@@ -30,6 +31,8 @@ pub mod accept;
 pub mod evidence;
 
 pub mod verify;
+
+pub mod hooks;
 
 pub mod policy;
 
@@ -49,7 +52,10 @@ pub async fn run(gateway: Arc<Gateway>, stop: Stop) {
         // The watchdog comes back to these messages, too.
         gateway.emit(Event::Alert { what: format!("spool: {error}") });
     }
-    work::run(gateway, Direction::Inbound, stop, step).await;
+    tokio::join!(
+        standing::watch(&gateway, &stop),
+        work::run(gateway.clone(), Direction::Inbound, stop.clone(), step),
+    );
 }
 
 /// One piece of due work.

@@ -1,12 +1,14 @@
 //! The DistPOS relay daemon and its commands.
 
 pub mod account;
+pub mod admin;
 mod amount;
 pub mod chain;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod contact;
+pub mod correspondence;
 pub mod daemon;
 pub mod event;
 pub mod gateway;
@@ -14,6 +16,7 @@ pub mod inbound;
 pub mod outbound;
 pub mod peer;
 pub mod service;
+pub mod standing;
 pub mod stop;
 pub mod submit;
 pub mod transition;

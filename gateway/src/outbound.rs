@@ -2,7 +2,7 @@
 //!
 //! | state | what is done when it is due | leaves for |
 //! | --- | --- | --- |
-//! | `queued` | [`send`]: resolve the chain (step 2), hand the batch to a gateway of it | `accepted`; `refunding` if the chain does not exist ([`bounce`]) |
+//! | `queued` | [`send`]: resolve the chain (step 2), hand the batch to a gateway of it | `accepted`; `refunding` if the chain does not exist ([`bounce`]), or is gone and its operator allows it ([`silence`]) |
 //! | `accepted` | [`ask`]: the receipt is late, ask how the message stands | `queued` if it is unknown there |
 //! | `closing`, `refunding` | [`settle`]: tell the outbox how it ended | gone, when that is final |
 //!
@@ -28,6 +28,8 @@ pub mod stamp;
 pub mod send;
 
 pub mod bounce;
+
+pub mod silence;
 
 pub mod ask;
 

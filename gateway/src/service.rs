@@ -18,13 +18,14 @@ use distpos_spool::{Direction, SpoolError};
 use tokio::sync::Semaphore;
 
 use crate::{
+    correspondence,
     event::Event,
     gateway::Gateway,
     inbound::{
         accept, receipt,
         simulate::{self, Simulations},
     },
-    outbound::{prove, settle},
+    outbound::{prove, settle, silence},
     peer::{Caller, PeerService},
 };
 
@@ -94,6 +95,7 @@ impl PeerService for Service {
 impl Service {
     async fn respond(&self, caller: &Caller, request: Request<IncomingBatch>) -> Response {
         let gateway = &self.gateway;
+        silence::heard(gateway, caller.source).await;
         match request {
             Request::Hello => self.hello().await,
             Request::Messages(batches) => accept::messages(gateway, caller.source, batches).await,
@@ -113,8 +115,8 @@ impl Service {
             Request::Simulations(message) => {
                 simulate::simulate(gateway, &self.simulations, caller.source, &message).await
             }
-            Request::Statements(_) => {
-                Response::Refused(Reply::new(Code::NOT_NOW, "no accounts here").retry_after(3600))
+            Request::Statements(papers) => {
+                correspondence::take(gateway, caller.source, papers).await
             }
         }
     }

@@ -33,7 +33,7 @@ use crate::{
     outbound::simulate::{Asked, Forecast},
 };
 
-mod answer;
+pub(crate) mod answer;
 mod calls;
 #[cfg(test)]
 mod tests;

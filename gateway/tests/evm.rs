@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as the tests do")]
 
+#[path = "evm/account_commands.rs"]
+mod account_commands;
+
 #[path = "evm/world.rs"]
 mod world;
 

@@ -54,6 +54,8 @@ fn keys_of(table: &str, text: &str) -> Vec<String> {
     error.what.split('`').skip(3).step_by(2).map(str::to_owned).collect()
 }
 
+const GONE: [&str; 3] = ["asset", "value_max", "assets"];
+
 #[test]
 fn every_key_there_is_stands_in_the_example() {
     let (ledger, evm) = (text(), evm_text());
@@ -78,7 +80,9 @@ fn every_key_there_is_stands_in_the_example() {
     ];
     let mut seen = 0;
     for (table, text) in tables {
-        for key in keys_of(table, text) {
+        // Three are known only to be refused with the way out: accounts took their place.
+        let gone = |key: &String| table == "[peer.b1c2]" && GONE.contains(&key.as_str());
+        for key in keys_of(table, text).into_iter().filter(|key| !gone(key)) {
             let shown = ledger.lines().any(|line| {
                 let line = line.trim_start_matches("# ");
                 line.starts_with(&format!("{key} = "))
@@ -92,7 +96,7 @@ fn every_key_there_is_stands_in_the_example() {
             seen += 1;
         }
     }
-    assert!(seen >= 72, "{seen} keys were looked for");
+    assert!(seen >= 70, "{seen} keys were looked for");
     let unknown = format!("unknown = 1\n{ledger}");
     let top = Config::parse(&unknown, &file()).unwrap_err().what;
     let tables: Vec<_> = top.split('`').skip(3).step_by(2).collect();

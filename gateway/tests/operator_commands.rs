@@ -250,7 +250,7 @@ async fn a_frozen_chain_is_believed_again_when_the_operator_says_so() {
     freezing.await.map_err(|error: SpoolError| error.to_string()).unwrap();
     let running = home.run(&thaw);
     assert_eq!(running.status.code(), Some(69), "{running:?}");
-    assert!(err(&running).contains("stop it, thaw, start it again"), "{running:?}");
+    assert!(err(&running).contains("stop the gateway, thaw, start it again"), "{running:?}");
     drop(spool);
     let thawed = home.run(&thaw);
     assert_eq!(thawed.status.code(), Some(0), "{thawed:?}");

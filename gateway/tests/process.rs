@@ -14,6 +14,12 @@ mod http;
 #[path = "process/proxy.rs"]
 mod proxy;
 
+#[path = "process/accounts.rs"]
+mod accounts;
+
+#[path = "process/admin.rs"]
+mod admin;
+
 #[path = "process/crash.rs"]
 mod crash;
 

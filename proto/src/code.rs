@@ -65,6 +65,8 @@ codes! {
     TOO_BIG = 5 . 2 . 3;
     /// The recipient's call reverts.
     CALL_REVERTS = 5 . 3 . 0;
+    /// No answer for good: its source refunded the message without a receipt. In no receipt.
+    GONE = 5 . 4 . 1;
     /// Loop.
     LOOP = 5 . 4 . 6;
     /// Expired.
@@ -95,10 +97,10 @@ impl Code {
     }
 
     /// Whether a message may be voided for this reason: class 5, but not for what only the proof's
-    /// giver is to blame for.
+    /// giver is to blame for, nor for a silence that only the source can tell of.
     #[must_use]
     pub fn may_void(self) -> bool {
-        self.class == 5 && self != Self::PROOF_INVALID && self != Self::CONFLICT
+        self.class == 5 && ![Self::PROOF_INVALID, Self::CONFLICT, Self::GONE].contains(&self)
     }
 }
 
@@ -200,6 +202,7 @@ mod tests {
     fn a_bad_proof_never_voids() {
         assert!(!Code::PROOF_INVALID.may_void());
         assert!(!Code::CONFLICT.may_void());
+        assert!(!Code::GONE.may_void());
         assert!(!Code::NOT_FINAL.may_void());
         assert!(Code::UNKNOWN_RECIPIENT.may_void());
     }

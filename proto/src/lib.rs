@@ -32,6 +32,7 @@ pub mod record;
 pub mod retry;
 pub mod signed;
 pub mod stage;
+pub mod standing;
 pub mod statement;
 pub mod terms;
 pub mod time;

@@ -235,7 +235,8 @@ impl VerifiedReceipt {
 }
 
 /// What the outbox is told of a message's end. Made from a [`VerifiedReceipt`], for a message that
-/// no gateway ever sent, or from what the gateway's own spool recorded of one of these.
+/// no gateway ever sent, for one that its operator gives up, or from what the gateway's own spool
+/// recorded of one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ending {
     id: MessageId,
@@ -260,8 +261,17 @@ impl Ending {
         Self { id, kind: EndingKind::Refund }
     }
 
-    /// An end that this gateway's own spool holds: only verified receipts and unroutable messages
-    /// are written there.
+    /// The refund of a message that its operator gives up: past its expiry, no receipt of it ever
+    /// came, and its destination was silent at every attempt for the grace that the operator
+    /// stated. It may have been delivered there all the same: the account is wrong then. The caller
+    /// has checked all of it.
+    #[must_use]
+    pub fn without_receipt(id: MessageId) -> Self {
+        Self { id, kind: EndingKind::Refund }
+    }
+
+    /// An end that this gateway's own spool holds: only what verified receipts say is written
+    /// there, and refunds by the two rules above.
     #[must_use]
     pub fn recorded(id: MessageId, kind: EndingKind) -> Self {
         Self { id, kind }

@@ -5,6 +5,7 @@
 //! its own books, whenever it reads the statement.
 
 use crate::{
+    account::Account,
     amount::Amount,
     cbor::{CborError, Reader, Writer},
     chain::{ChainId, Height},
@@ -195,6 +196,18 @@ pub enum Comparison {
     },
 }
 
+impl Comparison {
+    /// The word in logs, commands and metrics.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Matches => "matches",
+            Self::Awaits { .. } => "awaits",
+            Self::Differs { .. } => "differs",
+        }
+    }
+}
+
 /// Holds a statement against what this side knows of the same messages.
 pub fn compare(statement: &Statement, ours: Closed, open: Open) -> Comparison {
     let theirs = Closed { count: statement.count, sum: statement.received };
@@ -224,6 +237,15 @@ fn is_possible(open: Open) -> bool {
         0 => open.sum.is_zero(),
         count => open.sum >= Amount::from(count),
     }
+}
+
+/// What a peer is asked to add to its reserve: so much that what is owed and what `waiting` messages
+/// carry uses half of limit and reserve.
+#[must_use]
+pub fn reserve_wanted(account: &Account, waiting: Amount) -> Amount {
+    let wanted = account.owed().saturating_add(waiting);
+    let bound = account.limits.credit_limit.saturating_add(account.figures.reserve);
+    wanted.saturating_add(wanted).saturating_sub(bound)
 }
 
 fn read_terms(bytes: &[u8], field: &'static str) -> Result<TermsHash, CborError> {

@@ -151,9 +151,11 @@ impl<L: Lookup> Resolver<L> {
     }
 
     fn published(&self, chain: ChainId, found: &Published, served: &Served<Asked>) -> Route {
+        let (gateways, failed) = self.ordered(chain, &found.gateways);
         Route {
             chain,
-            gateways: self.ordered(chain, &found.gateways),
+            gateways,
+            failed,
             // A stale answer may reach a chain; whether a key is still good only DNS can say.
             keys: if served.stale { Vec::new() } else { found.keys.clone() },
             policy: found.policy.clone(),
@@ -185,9 +187,11 @@ impl<L: Lookup> Resolver<L> {
         keys.sort_unstable();
         keys.dedup();
         let now = self.now();
+        let (gateways, failed) = self.ordered(chain, gateways);
         Some(Route {
             chain,
-            gateways: self.ordered(chain, gateways),
+            gateways,
+            failed,
             keys,
             policy: None,
             source: RouteSource::Static,
@@ -198,11 +202,14 @@ impl<L: Lookup> Resolver<L> {
         })
     }
 
-    fn ordered(&self, chain: ChainId, gateways: &[Gateway]) -> Vec<Gateway> {
+    /// In the order in which to try them, and how many of the last ones failed lately.
+    fn ordered(&self, chain: ChainId, gateways: &[Gateway]) -> (Vec<Gateway>, usize) {
         let now = self.now();
         let failed = locked(&self.failed);
         let has_failed = |gateway: &Gateway| failed.holds(&failed_key(chain, gateway), now);
-        order::order(gateways, has_failed, locked(&self.random).as_mut())
+        let ordered = order::order(gateways, has_failed, locked(&self.random).as_mut());
+        let count = ordered.iter().filter(|gateway| has_failed(gateway)).count();
+        (ordered, count)
     }
 
     async fn ask_addresses(&self, host: &HostName) -> Result<Fetched<Vec<IpAddr>>, ResolveError> {

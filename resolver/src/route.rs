@@ -20,6 +20,8 @@ pub struct Route {
     /// Every gateway, in the order in which to try them: by priority, shuffled by weight within
     /// one, those that failed lately last. At most [`GATEWAYS_TRIED_MAX`] are tried in a round.
     pub gateways: Vec<Gateway>,
+    /// How many of the last ones failed lately.
+    pub failed: usize,
     /// Keys that the chain publishes and has not revoked, ascending by their bytes. None without
     /// a policy record, and none when the route is stale.
     pub keys: Vec<PublicKey>,
@@ -43,6 +45,19 @@ impl Route {
     #[must_use]
     pub fn admits(&self, pin: &SpkiPin) -> bool {
         self.gateways.iter().any(|gateway| gateway.pins.contains(pin))
+    }
+
+    /// Puts gateways that DNS and their failures leave alike into the order of a rank, the least
+    /// first; those of one rank stay as they are. Nobody passes a better priority, and nobody that
+    /// failed lately passes one that did not.
+    pub fn prefer(&mut self, rank: impl Fn(&Gateway) -> u32) {
+        let well = self.gateways.len().saturating_sub(self.failed);
+        let (well, failed) = self.gateways.split_at_mut(well);
+        for part in [well, failed] {
+            for alike in part.chunk_by_mut(|a, b| a.pri == b.pri) {
+                alike.sort_by_cached_key(&rank);
+            }
+        }
     }
 
     /// The gateways that one round of delivery tries, in order.

@@ -104,3 +104,27 @@ async fn five_of_six_are_tried_in_a_round_and_all_six_admitted() {
     assert_eq!(route.gateways.len(), 6);
     assert!(route.admits(&crate::support::pin(6)));
 }
+
+/// A caller that knows more than DNS orders what DNS leaves alike, and nothing else.
+#[tokio::test(start_paused = true)]
+async fn a_preference_passes_neither_a_priority_nor_a_failure() {
+    let records = [(1, 10), (2, 10), (3, 10), (4, 20), (5, 20)];
+    let records = records.map(|(n, pri)| weighted(gateway("e2e4", n), pri, 0));
+    let world = world_of(records, 1);
+    let route = world.route("e2e4").await.unwrap();
+    let third = route.gateways.iter().find(|gateway| gateway.to_string().starts_with("gw3"));
+    world.resolver.report(chain("e2e4"), third.unwrap(), Contact::Failed);
+    // Higher numbers are preferred.
+    let rank = |gateway: &distpos_resolver::Gateway| {
+        u32::from(u8::MAX - gateway.to_string().as_bytes()[2])
+    };
+    for _ in 0..50 {
+        let mut route = (*world.route("e2e4").await.unwrap()).clone();
+        assert_eq!(route.failed, 1);
+        route.prefer(rank);
+        assert_eq!(hosts(&route), ["gw2", "gw1", "gw5", "gw4", "gw3"]);
+        let before = hosts(&route);
+        route.prefer(|_| 7);
+        assert_eq!(hosts(&route), before, "those of one rank stay");
+    }
+}

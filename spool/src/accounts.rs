@@ -130,7 +130,7 @@ impl Tx<'_> {
         let rows = self.rows(Table::Accounts, span, Order::Ascending, usize::MAX)?;
         rows.iter()
             .map(|(key, value)| {
-                let (chain, asset) = read_account_key(key)?;
+                let (chain, asset) = read_account_key(Table::Accounts, key)?;
                 Ok((chain, asset, read_account(value)?))
             })
             .collect()
@@ -153,7 +153,10 @@ impl Tx<'_> {
         let mut row = self.account(chain, asset)?.unwrap_or_default();
         match &entry.act {
             Act::Step(step) => match row.account.apply(step, time) {
-                Ok(account) => row.account = account,
+                Ok(account) => {
+                    row.account = account;
+                    self.count_step(chain, asset, step)?;
+                }
                 Err(error) => return Ok(Err(error)),
             },
             Act::Suspend => {
@@ -259,13 +262,14 @@ pub(crate) fn entry_key(account: &[u8], number: u64) -> Vec<u8> {
     [account, &[0], &number.to_be_bytes()].concat()
 }
 
-fn read_account_key(key: &[u8]) -> Result<(ChainId, Asset), SpoolError> {
+/// Reads what [`account_key`] wrote, in a key of this table.
+pub(crate) fn read_account_key(table: Table, key: &[u8]) -> Result<(ChainId, Asset), SpoolError> {
     let parts = || {
         let (chain, asset) = key.split_at_checked(16)?;
         let chain = row::chain_of(chain.try_into().ok()?).ok()?;
         Some((chain, std::str::from_utf8(asset).ok()?.parse().ok()?))
     };
-    parts().ok_or_else(|| row::corrupt(Table::Accounts, "a key is no chain and asset"))
+    parts().ok_or_else(|| row::corrupt(table, "a key is no chain and asset"))
 }
 
 fn write_account(row: &AccountRow) -> Vec<u8> {

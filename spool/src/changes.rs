@@ -1,6 +1,6 @@
 //! What a group of transactions has changed and not yet committed.
 
-use std::{cmp::Ordering, collections::BTreeMap, iter::Peekable};
+use std::{array, cmp::Ordering, collections::BTreeMap, iter::Peekable};
 
 use crate::{
     error::SpoolError,
@@ -12,11 +12,17 @@ pub(crate) type Changed = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// The changes of a whole group, in one map a table, with a log to undo those of the transaction
 /// that is running: reads see one layer over the store, however many transactions went before.
-#[derive(Default)]
 pub(crate) struct Changes {
     tables: [Changed; Table::COUNT],
     undo: Vec<Undo>,
     bytes: usize,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        // Arrays of more than 32 have no default of their own.
+        Self { tables: array::from_fn(|_| Changed::new()), undo: Vec::new(), bytes: 0 }
+    }
 }
 
 struct Undo {

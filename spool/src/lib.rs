@@ -16,33 +16,47 @@
 //! messages, their bodies. A message leaves its batch only when it fares differently
 //! ([`Tx::split`]).
 //!
+//! Papers of accounts (terms, statements, requests for reserve) are kept with what came of sending
+//! them, beside the closed messages that a peer's statements are held against.
+//!
 //! The guard's and the accounts' authority is the chain; what is kept here are copies that commit
 //! together with the queue.
 
 mod accounts;
 mod changes;
 mod committer;
+mod correspondence;
 mod error;
 mod frozen;
 mod guard;
 mod headers;
 mod notes;
+mod proven;
 mod queue;
 mod row;
 mod signed;
+mod silence;
 mod spool;
+mod standing;
 mod store;
 mod transaction;
 mod waiting;
 
 pub use accounts::{AccountRow, Act, Entry, Reserved, Suspension};
+pub use correspondence::{
+    AgreedTerms, CHECKPOINT_ROWS_MAX, OwnTerms, RequestRow, Sending, StatementRow, Tally, TermsRow,
+    TheirTerms,
+};
 pub use error::SpoolError;
 pub use guard::End;
 pub use headers::KNOWN_HEADERS_MAX;
 pub use notes::Cursor;
+pub use proven::Prover;
 pub use queue::{Batch, BatchId, Change, Direction, HISTORY_MAX, Item, NewBatch, State};
 pub use signed::{ATTEMPTS_MAX, Account, Attempt, SignedTransaction};
+pub use silence::Silence;
 pub use spool::{Space, Spool, Stats};
+pub use standing::{STANDING_ENTRIES_MAX, STANDING_GATEWAYS_MAX, StandingEntry, StandingRow};
 pub use store::memory::MemoryDisk;
 pub use transaction::Tx;
 pub use waiting::Waiting;

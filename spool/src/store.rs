@@ -57,11 +57,31 @@ pub(crate) enum Table {
     WaitingIds,
     /// chain -> what it has used of its gas budget.
     Gas,
+    /// (chain, asset) -> the terms that each side signed, and those that both did.
+    Terms,
+    /// (direction, chain, asset) -> the newest request for reserve.
+    Requests,
+    /// (direction, chain, asset) -> the newest statement.
+    Statements,
+    /// (chain, asset, height there, message id) -> the sum of a message that was delivered there.
+    Settled,
+    /// (chain, message id) -> asset and sum of a message that was delivered at an unknown height.
+    Unplaced,
+    /// (chain, asset) -> how many messages the account has seen, and what was settled long ago.
+    Tallies,
+    /// chain, or chain and gateway -> how far it has earned trust.
+    Standing,
+    /// (chain, or chain and gateway; number) -> what moved its standing.
+    StandingEntries,
+    /// message id -> who proved it, until it ends.
+    Provers,
+    /// chain -> which of its messages were proven, by sequence.
+    Sequences,
 }
 
 impl Table {
     /// How many tables there are.
-    pub(crate) const COUNT: usize = 29;
+    pub(crate) const COUNT: usize = 39;
 
     /// Every table, in the order of [`Table::index`].
     pub(crate) const ALL: [Self; Self::COUNT] = {
@@ -96,6 +116,16 @@ impl Table {
             Self::Waiting,
             Self::WaitingIds,
             Self::Gas,
+            Self::Terms,
+            Self::Requests,
+            Self::Statements,
+            Self::Settled,
+            Self::Unplaced,
+            Self::Tallies,
+            Self::Standing,
+            Self::StandingEntries,
+            Self::Provers,
+            Self::Sequences,
         ]
     };
 
@@ -127,6 +157,16 @@ impl Table {
             Self::Waiting => 26,
             Self::WaitingIds => 27,
             Self::Gas => 28,
+            Self::Terms => 29,
+            Self::Requests => 30,
+            Self::Statements => 31,
+            Self::Settled => 32,
+            Self::Unplaced => 33,
+            Self::Tallies => 34,
+            Self::Standing => 35,
+            Self::StandingEntries => 36,
+            Self::Provers => 37,
+            Self::Sequences => 38,
         }
     }
 
@@ -162,6 +202,16 @@ impl Table {
             "waiting",
             "waiting_ids",
             "gas",
+            "terms",
+            "reserve_requests",
+            "statements",
+            "settled",
+            "unplaced",
+            "tallies",
+            "standing",
+            "standing_entries",
+            "provers",
+            "sequences",
         ];
         NAMES[self.index()]
     }

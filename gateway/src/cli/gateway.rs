@@ -7,11 +7,15 @@ use clap::{Args, Parser, Subcommand};
 use super::{Exit, Failure, say, say_json};
 use crate::config::Config;
 
+mod accounts;
+mod admin_client;
 mod check;
 mod evm;
 mod keygen;
 mod records;
 mod run;
+mod standing;
+mod status;
 mod trust;
 
 pub(super) use evm::{account, node_url};
@@ -24,7 +28,7 @@ pub(super) struct Arguments {
     command: Command,
 }
 
-const EXITS: &str = "Exit codes: 0 done, 64 usage, 69 refused for good, 70 internal, \
+const EXITS: &str = "Exit codes: 0 done, 64 usage, 69 refused for good or not running, 70 internal, \
                      75 not now (try again), 78 configuration.";
 
 #[derive(Subcommand)]
@@ -40,9 +44,17 @@ enum Command {
     /// Whom this gateway believes: the operator's pins.
     #[command(subcommand)]
     Trust(trust::Command),
+    /// Correspondent accounts: what peers owe and are owed.
+    #[command(subcommand)]
+    Account(accounts::Command),
+    /// How far chains and gateways have earned trust here, and why.
+    #[command(subcommand)]
+    Standing(standing::Command),
     /// The contract of an EVM chain.
     #[command(subcommand)]
     Evm(evm::Command),
+    /// Ask the running gateway how it is.
+    Status(status::Arguments),
     /// Print the version.
     Version(Json),
 }
@@ -75,7 +87,10 @@ pub(super) fn execute(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Keygen(arguments) => keygen::execute(&arguments),
         Command::Records(arguments) => records::execute(&arguments),
         Command::Trust(command) => trust::execute(command),
+        Command::Account(command) => super::block_on(accounts::execute(command)),
+        Command::Standing(command) => super::block_on(standing::execute(command)),
         Command::Evm(command) => super::block_on(evm::execute(command)),
+        Command::Status(arguments) => super::block_on(status::execute(&arguments)),
         Command::Version(Json { json }) => version(json),
     }
 }

@@ -7,7 +7,7 @@ use distpos_proto::{
     message::Message,
 };
 
-use super::{Admin, Config, Hooks, Node};
+use super::{Admin, Config, Hooks, Node, policy::POINTS_AT_FIRST};
 
 /// The first thing that makes the configuration unusable: its key, and what is wrong with it.
 pub(super) fn refusal(config: &Config) -> Option<(&'static str, String)> {
@@ -150,6 +150,13 @@ pub fn warnings(config: &Config) -> Vec<String> {
         found.push(format!(
             "policy.refund_without_receipt is set{more}: a message that was delivered there may be \
              refunded here as well"
+        ));
+    }
+    let (found_min, at_first) = (config.policy.standing_min, POINTS_AT_FIRST);
+    if found_min > at_first {
+        found.push(format!(
+            "policy.standing_min is {found_min}: a new chain stands at {at_first}, so its messages \
+             wait, and nothing that it delivers can raise it"
         ));
     }
     if let Node::Evm(node) = &config.chain.node

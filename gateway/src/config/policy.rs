@@ -10,7 +10,7 @@ use distpos_proto::{
     policy::rules::{Action, Rule, Rules},
 };
 use hyper::Uri;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use super::text;
 
@@ -29,10 +29,37 @@ pub struct Policy {
     /// The time in which so much gas comes back; one hour unless said otherwise.
     #[serde(deserialize_with = "text::optional_duration")]
     pub gas_window: Option<Duration>,
+    /// Least standing of a chain whose messages are delivered, in points of 100 (`docs/credit.md`);
+    /// below it they wait. 0 holds nothing up.
+    #[serde(deserialize_with = "points")]
+    pub standing_min: u8,
     /// So long after `expires` a message whose destination is gone is refunded without a receipt,
     /// though the books may then be wrong; none: never.
     #[serde(deserialize_with = "text::optional_duration")]
     pub refund_without_receipt: Option<Duration>,
+}
+
+/// Most points a standing can have.
+const POINTS_MAX: i64 = 100;
+/// The standing of a newcomer: a threshold above it keeps every new chain out.
+pub(super) const POINTS_AT_FIRST: u8 = 50;
+
+/// A whole number of points.
+fn points<'de, D: Deserializer<'de>>(input: D) -> Result<u8, D::Error> {
+    struct Points;
+    impl de::Visitor<'_> for Points {
+        type Value = u8;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a whole number from 0 to {POINTS_MAX}")
+        }
+
+        fn visit_i64<E: de::Error>(self, number: i64) -> Result<u8, E> {
+            let wrong = || E::invalid_value(de::Unexpected::Signed(number), &self);
+            u8::try_from(number).ok().filter(|_| number <= POINTS_MAX).ok_or_else(wrong)
+        }
+    }
+    input.deserialize_any(Points)
 }
 
 /// What the messages of one source may use of the own chain's gas: a bucket that holds `max`, is
@@ -219,7 +246,7 @@ impl std::str::FromStr for RawAction {
     }
 }
 
-fn rules<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Rules, D::Error> {
+fn rules<'de, D: Deserializer<'de>>(input: D) -> Result<Rules, D::Error> {
     let raw = Vec::<RawRule>::deserialize(input)?;
     let rules = raw.into_iter().map(|raw| Rule {
         action: raw.action.0,
@@ -231,5 +258,5 @@ fn rules<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Rules, D::Error> 
         amount_max: raw.amount_max,
         text: raw.text,
     });
-    Rules::new(rules.collect()).map_err(serde::de::Error::custom)
+    Rules::new(rules.collect()).map_err(de::Error::custom)
 }

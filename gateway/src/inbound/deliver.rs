@@ -16,6 +16,7 @@ use crate::{
     event::Event,
     gateway::Gateway,
     inbound::policy::Decided,
+    standing,
     transition::{Later, Move, remove, shift},
 };
 
@@ -209,12 +210,14 @@ pub async fn put_off(
     let later = Later { now, jitter: gateway.random_u64(), reply: Some(why.reply.clone()) };
     let (source, cause, messages) = (claim.source, why.cause, ids.len());
     let moving = gateway.spool.transact(move |tx| {
-        let old = let_go(tx, &ids, now)?;
+        let mut events = Vec::new();
+        let old = let_go(tx, source, &ids, now, &mut events)?;
         let pace = move |held: &Batch| pace(cause, held.attempts);
         let delay = later.put_off(tx, Direction::Inbound, &ids, &OPEN, pace)?;
-        Ok::<_, SpoolError>((old, delay))
+        Ok::<_, SpoolError>((old, delay, events))
     });
-    let (old, delay) = moving.await?;
+    let (old, delay, events) = moving.await?;
+    events.into_iter().for_each(|event| gateway.emit(event));
     if old > 0 {
         let what = format!("{old} claims of {source} were never proven in 7 days: let go");
         gateway.emit(Event::Alert { what });
@@ -224,7 +227,13 @@ pub async fn put_off(
 }
 
 /// Removes what is still unproven after [`UNPROVEN_FOR_MAX`]; gives their number.
-fn let_go(tx: &mut Tx<'_>, ids: &[MessageId], now: UnixMillis) -> Result<usize, SpoolError> {
+fn let_go(
+    tx: &mut Tx<'_>,
+    source: ChainId,
+    ids: &[MessageId],
+    now: UnixMillis,
+    events: &mut Vec<Event>,
+) -> Result<usize, SpoolError> {
     let mut old = Vec::new();
     for id in ids {
         let held = match tx.find(Direction::Inbound, id)? {
@@ -238,6 +247,7 @@ fn let_go(tx: &mut Tx<'_>, ids: &[MessageId], now: UnixMillis) -> Result<usize, 
             old.push(*id);
         }
     }
+    standing::let_go(tx, source, &old, now, events)?;
     remove(tx, Direction::Inbound, &old, now)?;
     Ok(old.len())
 }

@@ -23,6 +23,7 @@ use crate::{
         deliver::{Claim, PutOff, Stopped},
         verify,
     },
+    standing,
 };
 
 /// Up to so many seconds a source's `retry_after` means "a block or two".
@@ -87,6 +88,9 @@ pub async fn fetch(
             last = PutOff { cause, reply: temporary(&reply) };
             told = true;
         }
+    }
+    if last.reply.code == Code::NO_ANSWER {
+        standing::if_all_silent(gateway, &route, &last.reply).await;
     }
     // What was not asked for is of no interest, though it is proven.
     proven.retain(|id, _| claim.ids().contains(id));

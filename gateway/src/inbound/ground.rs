@@ -6,15 +6,25 @@ use std::sync::Arc;
 use distpos_proto::{
     account::{Bucket, Step, Window},
     chain::{ChainId, Family},
+    code::{Code, Reply},
     light::Trusted,
     message::{Asset, Message},
-    policy::{self, AccountSettings, Case, Decision, Failing, GasBudget, Own, TrustLevel},
+    policy::{self, AccountSettings, Case, Check, Decision, Failing, GasBudget, Own, TrustLevel},
     stage::Proven,
-    time::UnixSeconds,
+    time::{UnixMillis, UnixSeconds},
 };
 use distpos_spool::{AccountRow, SpoolError, Tx};
 
-use crate::{config, gateway::Gateway};
+use crate::{config, gateway::Gateway, standing};
+
+/// When a message is looked at again that the copy of its account refuses and the chain does not: by
+/// then a block or two more are final.
+const BEHIND_SECONDS: u32 = 5;
+
+/// Whether it is the copy of an account that refuses for good: the chain may know better.
+pub(super) fn refuses_by_copy(failing: &Failing) -> bool {
+    matches!(failing.check, Check::Account | Check::Window) && failing.reply.code.may_void()
+}
 
 /// What is the same for all messages of a round.
 pub(super) struct Ground {
@@ -22,6 +32,8 @@ pub(super) struct Ground {
     pub(super) own: Own,
     /// The local chain's time.
     pub(super) now: UnixSeconds,
+    /// This gateway's own, by which standing is counted.
+    at: UnixMillis,
     family: Family,
     trust: TrustLevel,
     policy: Arc<config::Policy>,
@@ -35,6 +47,7 @@ struct Known {
     ahead: Option<u64>,
     settings: AccountSettings,
     gas: Option<GasBudget>,
+    standing: Option<Reply>,
 }
 
 impl Ground {
@@ -46,6 +59,7 @@ impl Ground {
             source,
             own: gateway.own(),
             now,
+            at: gateway.now(),
             family: trusted.family,
             trust: correspondents.trust_level(source),
             policy: correspondents.policy(),
@@ -74,7 +88,16 @@ impl Ground {
         found: &[Failing],
     ) -> Result<Decision, SpoolError> {
         let known = self.known(tx, proven.message())?;
-        Ok(policy::admit(proven, &self.case(&known, found)))
+        let case = self.case(&known, found);
+        let doubted = policy::failing(proven.message(), &case).filter(refuses_by_copy);
+        if let Some(Failing { reply, .. }) = doubted
+            && !found.iter().any(|found| found.reply.code.may_void())
+        {
+            let text = format!("{}, as far as blocks are final", reply.text());
+            let reply = Reply::new(Code::SUSPENDED, text).retry_after(BEHIND_SECONDS);
+            return Ok(Decision::Waits(Failing { check: Check::Account, reply }));
+        }
+        Ok(policy::admit(proven, &case))
     }
 
     /// Counts what a message uses of its chain's gas.
@@ -89,18 +112,22 @@ impl Ground {
         GasBudget { window: self.gas, bucket, delivery: config::GasBudget::MESSAGE }
     }
 
-    /// What concerns a message. One that was admitted before is judged without its own share, and
-    /// has paid its gas.
+    /// What concerns a message. One that was admitted before is judged without its own share, has
+    /// paid its gas, and is not held up for what its chain did since.
     fn known(&self, tx: &Tx<'_>, message: &Message) -> Result<Known, SpoolError> {
         let (id, fields) = (message.id(), message.fields());
         let reserved = tx.reserved(&id)?;
-        let gas = match reserved {
-            Some(_) => None,
-            None => Some(self.budget(tx.gas(self.source)?)),
+        let (gas, standing) = match reserved {
+            Some(_) => (None, None),
+            None => {
+                let min = self.policy.standing_min;
+                let standing = standing::deferral(tx, self.source, min, self.at)?;
+                (Some(self.budget(tx.gas(self.source)?)), standing)
+            }
         };
         let Some(value) = &fields.value else {
             let settings = AccountSettings::default();
-            return Ok(Known { account: None, ahead: None, settings, gas });
+            return Ok(Known { account: None, ahead: None, settings, gas, standing });
         };
         let mut account = tx.account(fields.source, &value.asset)?;
         if let (Some(row), Some((_, amount))) = (&mut account, reserved.and_then(|r| r.value))
@@ -110,7 +137,7 @@ impl Ground {
         }
         let ahead = tx.waiting(fields.source, &value.asset, 1)?.first().map(|w| w.sequence);
         let settings = (self.settings)(&value.asset);
-        Ok(Known { account, ahead, settings, gas })
+        Ok(Known { account, ahead, settings, gas, standing })
     }
 
     fn case<'k>(&'k self, known: &'k Known, found: &'k [Failing]) -> Case<'k> {
@@ -127,7 +154,7 @@ impl Ground {
             ahead: known.ahead,
             settings: &known.settings,
             gas: known.gas,
-            standing: None,
+            standing: known.standing.clone(),
             rules: &self.policy.rules,
             found,
         }

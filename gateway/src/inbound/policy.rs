@@ -16,6 +16,7 @@ use distpos_proto::{
     wire::REQUEST_MESSAGES_MAX,
 };
 use distpos_spool::{Batch, Direction, SpoolError, State, Tx, Waiting};
+use futures_util::future::join_all;
 
 use crate::{
     account::{self, Changed},
@@ -24,7 +25,8 @@ use crate::{
     gateway::Gateway,
     inbound::{
         deliver::{PutOff, Stopped, waiting},
-        ground::Ground,
+        ground::{Ground, refuses_by_copy},
+        hooks::{Hook, HookAnswer},
     },
     transition::{Move, shift},
 };
@@ -97,15 +99,65 @@ async fn ask(
     proven: BTreeMap<MessageId, Proven>,
 ) -> Result<Vec<(MessageId, Proven, Asked)>, Stopped> {
     let passes = gateway.spool.read(|tx| passing(tx, ground, &proven))?;
+    let questions = proven.iter().filter_map(|(id, proven)| match passes.get(id) {
+        Some(Passes::Anew) => Some(async { (*id, hooked(gateway, proven.message()).await) }),
+        Some(Passes::Again | Passes::Doubted) | None => None,
+    });
+    // Side by side: the hooks themselves bound how many at a time.
+    let hooked: BTreeMap<MessageId, Failing> = join_all(questions)
+        .await
+        .into_iter()
+        .filter_map(|(id, failing)| Some((id, failing?)))
+        .collect();
     let (mut asked, mut told) = (Vec::with_capacity(proven.len()), BTreeSet::new());
     for (id, proven) in proven {
-        let found = match passes.contains(&id) {
-            true => simulated(gateway, proven.message(), &mut told).await?,
-            false => Asked::Not,
+        let found = match (passes.get(&id), hooked.get(&id)) {
+            (None, _) => Asked::Not,
+            (Some(Passes::Doubted), _) => {
+                confirmed(simulated(gateway, proven.message(), &mut told).await?)
+            }
+            (Some(_), Some(failing)) => Asked::Found(vec![failing.clone()]),
+            (Some(_), None) => simulated(gateway, proven.message(), &mut told).await?,
         };
         asked.push((id, proven, found));
     }
     Ok(asked)
+}
+
+/// How a message passes the checks for which nobody has to be asked.
+enum Passes {
+    /// For the first time: the hooks have their say.
+    Anew,
+    /// It was admitted before; its delivery may be on its way.
+    Again,
+    /// Not at all, as far as the copy of its account goes. That follows final blocks and may be
+    /// behind them: for good only the chain itself refuses it.
+    Doubted,
+}
+
+/// What the chain says of a message that the copy of its account refuses: nothing but a refusal is
+/// an answer to that.
+fn confirmed(asked: Asked) -> Asked {
+    match asked {
+        Asked::Found(found) if !found.iter().any(|failing| failing.reply.code.may_void()) => {
+            Asked::Not
+        }
+        other => other,
+    }
+}
+
+/// What the operator's hooks say.
+async fn hooked(gateway: &Gateway, message: &Message) -> Option<Failing> {
+    let hooks = [(Hook::Accept, Check::AcceptHook), (Hook::BeforeDeliver, Check::DeliverHook)];
+    for (hook, check) in hooks {
+        match gateway.hooks.ask(hook, message).await {
+            Ok(()) => {}
+            Err(HookAnswer::Defer(reply) | HookAnswer::Refuse(reply)) => {
+                return Some(Failing { check, reply });
+            }
+        }
+    }
+    None
 }
 
 /// Those that pass all checks for which nobody has to be asked, each as if it came alone: those of
@@ -114,7 +166,7 @@ fn passing(
     tx: &Tx<'_>,
     ground: &Ground,
     round: &BTreeMap<MessageId, Proven>,
-) -> Result<BTreeSet<MessageId>, SpoolError> {
+) -> Result<BTreeMap<MessageId, Passes>, SpoolError> {
     let mut ahead: BTreeMap<&Asset, Option<u64>> = BTreeMap::new();
     for proven in round.values() {
         let Some(value) = &proven.message().fields().value else { continue };
@@ -124,13 +176,17 @@ fn passing(
             ahead.insert(&value.asset, first.map(|waiting| waiting.sequence));
         }
     }
-    let mut passes = BTreeSet::new();
+    let mut passes = BTreeMap::new();
     for (id, proven) in round {
         let value = proven.message().fields().value.as_ref();
         let ahead = value.and_then(|value| ahead.get(&value.asset).copied().flatten());
-        if ground.failing(tx, proven.message(), ahead)?.is_none() {
-            passes.insert(*id);
-        }
+        let how = match ground.failing(tx, proven.message(), ahead)? {
+            None if tx.reserved(id)?.is_some() => Passes::Again,
+            None => Passes::Anew,
+            Some(failing) if refuses_by_copy(&failing) => Passes::Doubted,
+            Some(_) => continue,
+        };
+        passes.insert(*id, how);
     }
     Ok(passes)
 }

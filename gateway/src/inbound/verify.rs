@@ -6,7 +6,7 @@ use distpos_proto::{
     chain::ChainId,
     code::{Code, Reply},
     light::{self, Evidence, Trusted, Verdict},
-    message::MessageId,
+    message::{Message, MessageId},
     retry::Cause,
     stage::Proven,
 };
@@ -16,6 +16,7 @@ use crate::{
     event::Event,
     gateway::Gateway,
     inbound::deliver::{PutOff, Stopped},
+    standing,
 };
 
 /// The anchor of a chain, unless the operator has none or the chain is frozen.
@@ -53,11 +54,13 @@ pub async fn verify(
         }
         proven.extend(found);
     }
-    let chain = trusted.chain;
+    let (chain, giver, now) = (trusted.chain, from.to_owned(), gateway.now());
+    let messages: Vec<Message> = proven.iter().map(|p: &Proven| p.message().clone()).collect();
     let noting = gateway.spool.transact(move |tx| {
         headers.into_iter().try_for_each(|(height, content, previous)| {
             tx.put_known(chain, height, content, previous)
-        })
+        })?;
+        standing::proven(tx, &giver, &messages, now)
     });
     match noting.await {
         Ok(()) => Ok(proven),
@@ -96,7 +99,12 @@ async fn judge(
             return Err(freeze(gateway, chain, what).await?.into());
         }
         Verdict::NotYet(reason) | Verdict::NeedsUpdate(reason) => reason.to_owned(),
-        Verdict::Invalid(invalid) => invalid.to_string(),
+        Verdict::Invalid(invalid) => {
+            let reason = invalid.to_string();
+            let cause = format!("block {height}: {reason}");
+            standing::wrong_proof(gateway, chain, from, cause).await?;
+            reason
+        }
     };
     gateway.emit(Event::ProofInvalid { source: chain, gateway: from.to_owned(), reason });
     Ok(Vec::new())

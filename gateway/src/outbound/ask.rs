@@ -16,7 +16,7 @@ use distpos_spool::{Batch, Direction, SpoolError, State};
 use crate::{
     contact::{self, Contacted},
     gateway::Gateway,
-    outbound::settle,
+    outbound::{settle, silence},
     transition::{Later, Move, shift, to},
 };
 
@@ -40,7 +40,9 @@ pub async fn ask(gateway: &Gateway, peer: ChainId, batches: Vec<Batch>) -> Resul
             let (unknown, receipts) = sort(gateway, peer, &ids, answers);
             (unknown, receipts, Reply::new(Code::NOT_FINAL, "waiting for the receipt"))
         }
-        Ok(Contacted { response: Response::Refused(reply), .. }) | Err(reply) => {
+        Ok(Contacted { response: Response::Refused(reply), .. }) => (Vec::new(), Vec::new(), reply),
+        Err(reply) => {
+            silence::failed(gateway, peer).await?;
             (Vec::new(), Vec::new(), reply)
         }
         Ok(Contacted { gateway, .. }) => {

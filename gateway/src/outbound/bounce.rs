@@ -1,5 +1,5 @@
-//! Messages to a chain that does not exist: the one refund without a receipt (`docs/protocol.md`,
-//! *Ends*).
+//! Messages to a chain that does not exist: the one refund without a receipt that no operator has to
+//! allow (`docs/protocol.md`, *Ends*).
 
 use distpos_proto::{
     chain::ChainId,
@@ -21,21 +21,27 @@ pub fn is_permanent(reply: &Reply) -> bool {
     reply.code == Code::UNKNOWN_CHAIN || reply.code == Code::NULL_RECORD
 }
 
+/// Whether a refund for this reason is one without a receipt.
+#[must_use]
+pub fn is_own_reason(reply: &Reply) -> bool {
+    is_permanent(reply) || reply.code == Code::GONE
+}
+
 /// How a message ended that was refunded for this reason: told to its sender, signed by nobody.
 #[must_use]
 pub fn outcome(reply: Reply) -> Option<Outcome> {
     let (code, text) = (reply.code, reply.text().to_owned());
-    is_permanent(&reply).then_some(Outcome::Refused { code, text })
+    is_own_reason(&reply).then_some(Outcome::Refused { code, text })
 }
 
 /// Whether an outcome is one of these and not a receipt's: no destination says that it does not
-/// exist.
+/// exist, or does not answer.
 #[must_use]
 pub fn is_unsigned(outcome: Option<&Outcome>) -> bool {
     match outcome {
         None => true,
         Some(Outcome::Refused { code, .. }) => {
-            *code == Code::UNKNOWN_CHAIN || *code == Code::NULL_RECORD
+            [Code::UNKNOWN_CHAIN, Code::NULL_RECORD, Code::GONE].contains(code)
         }
         Some(Outcome::Delivered { .. }) => false,
     }
@@ -84,7 +90,7 @@ pub async fn bounce(
 
 /// Whether this chain has no other gateway, by its keys and by its own records. What a sibling has
 /// sent is not known here.
-async fn is_alone(gateway: &Gateway) -> bool {
+pub(crate) async fn is_alone(gateway: &Gateway) -> bool {
     if gateway.identity.key_set.keys().count() > 1 {
         return false;
     }

@@ -7,16 +7,17 @@ use distpos_proto::{
     code::{Code, Reply},
     message::MessageId,
     retry::{self, Cause},
+    time::UnixMillis,
     wire::{Batch as WireBatch, Request, Response},
 };
 use distpos_resolver::Route;
-use distpos_spool::{Batch, Direction, SpoolError, State};
+use distpos_spool::{Batch, Direction, SpoolError, State, Tx};
 
 use crate::{
     contact::{self, Contacted},
     event::Event,
     gateway::Gateway,
-    outbound::bounce,
+    outbound::{bounce, silence},
     transition::{Later, shift, to},
 };
 
@@ -34,10 +35,21 @@ pub async fn send(gateway: &Gateway, peer: ChainId, batches: Vec<Batch>) -> Resu
         Ok(route) => offer(gateway, &route, &batches).await,
         Err(reply) if bounce::is_permanent(&reply) => {
             let rest = bounce::bounce(gateway, peer, &batches, reply.clone()).await?;
-            defer(gateway, peer, rest, Cause::Unreachable, reply).await
+            unanswered(gateway, peer, rest, reply).await
         }
-        Err(reply) => defer(gateway, peer, ids(&batches), Cause::Unreachable, reply).await,
+        Err(reply) => unanswered(gateway, peer, ids(&batches), reply).await,
     }
+}
+
+/// Nobody there was reached.
+async fn unanswered(
+    gateway: &Gateway,
+    peer: ChainId,
+    ids: Vec<MessageId>,
+    reply: Reply,
+) -> Result<(), SpoolError> {
+    let rest = silence::give_up(gateway, peer, ids, &reply).await?;
+    defer(gateway, peer, rest, Cause::Unreachable, reply).await
 }
 
 /// Delivery ends at `expires`, the message does not: it is offered until a receipt says how.
@@ -92,7 +104,7 @@ async fn offer(gateway: &Gateway, route: &Route, batches: &[Batch]) -> Result<()
             let reply = Reply::new(Code::NO_ANSWER, format!("{name} answered something else"));
             defer(gateway, peer, sent, Cause::Unreachable, reply).await
         }
-        Err(reply) => defer(gateway, peer, sent, Cause::Unreachable, reply).await,
+        Err(reply) => unanswered(gateway, peer, sent, reply).await,
     }
 }
 
@@ -146,16 +158,38 @@ async fn defer(
     }
     let (now, messages) = (gateway.now(), ids.len());
     let later = Later { now, jitter: gateway.random_u64(), reply: Some(reply.clone()) };
-    let cause = move |held: &Batch| match held.expires() < now.seconds() {
-        true => Cause::Expired,
-        false => cause,
-    };
-    let putting_off = gateway
-        .spool
-        .transact(move |tx| later.put_off(tx, Direction::Outbound, &ids, &[State::Queued], cause));
+    let putting_off = gateway.spool.transact(move |tx| {
+        // Those of a batch that are in time do not wait as long as those that are late anyway.
+        let (late, fresh) = by_expiry(tx, ids, now)?;
+        let (direction, from) = (Direction::Outbound, [State::Queued]);
+        let expired = later.clone().put_off(tx, direction, &late, &from, |_| Cause::Expired)?;
+        match fresh.is_empty() {
+            true => Ok(expired),
+            false => later.put_off(tx, direction, &fresh, &from, |_| cause),
+        }
+    });
     let delay = putting_off.await?;
     gateway.emit(Event::deferred(peer, messages, reply, delay));
     Ok(())
+}
+
+/// Those of these messages that are expired, and the others.
+fn by_expiry(
+    tx: &Tx<'_>,
+    ids: Vec<MessageId>,
+    now: UnixMillis,
+) -> Result<(Vec<MessageId>, Vec<MessageId>), SpoolError> {
+    let (mut late, mut fresh) = (Vec::new(), Vec::new());
+    for id in ids {
+        let Some((batch, position)) = tx.find(Direction::Outbound, &id)? else { continue };
+        let held = tx.batch(Direction::Outbound, batch)?;
+        match held.as_ref().and_then(|batch| batch.items.get(position)) {
+            Some(item) if item.expires < now.seconds() => late.push(id),
+            Some(_) => fresh.push(id),
+            None => {}
+        }
+    }
+    Ok((late, fresh))
 }
 
 /// How long a reply makes us wait. Class 5 without a receipt is a hint, not an end.

@@ -114,6 +114,10 @@ fn answer(gateway: &Gateway, verified: &VerifiedReceipt, taken: Taken) -> Reply 
 /// Keeps a verified receipt and makes the outbox's part due, in one commit.
 fn keep(tx: &mut Tx<'_>, verified: &VerifiedReceipt, now: UnixMillis) -> Result<Taken, SpoolError> {
     let receipt = verified.receipt();
+    if let Outcome::Delivered { height, .. } = receipt.outcome {
+        // It may have been closed already, on a receipt that a sibling gateway got.
+        tx.place_settled(receipt.destination, &receipt.id, height)?;
+    }
     let known = tx.ended(Direction::Outbound, &receipt.id)?;
     if let Some(end) = &known {
         let contradicts = end.settled.is_some_and(|settled| settled != verified.ending().kind());
@@ -183,6 +187,16 @@ fn kind(outcome: &Outcome) -> EndingKind {
     }
 }
 
+/// What the outbox is told of a batch's messages, and by which right.
+fn endings(batch: &Batch) -> impl Iterator<Item = Ending> + '_ {
+    batch.items.iter().map(|item| match (batch.state, &batch.reply) {
+        (State::Closing, _) => Ending::recorded(item.id, EndingKind::Close),
+        (_, Some(reply)) if reply.code == Code::GONE => Ending::without_receipt(item.id),
+        (_, Some(reply)) if bounce::is_permanent(reply) => Ending::unroutable(item.id),
+        _ => Ending::recorded(item.id, EndingKind::Refund),
+    })
+}
+
 /// Tells the outbox how messages ended. They leave the queue when that is final
 /// ([`crate::outbound::watch`]); until then this is repeated, in case a reorganisation took it: the
 /// outbox passes over what it has closed or refunded already.
@@ -190,10 +204,11 @@ fn kind(outcome: &Outcome) -> EndingKind {
 /// # Errors
 /// [`SpoolError`] if what came of it cannot be noted.
 pub async fn end(gateway: &Gateway, state: State, batches: Vec<Batch>) -> Result<(), SpoolError> {
-    let items = batches.iter().flat_map(|batch| &batch.items);
-    let ids: Vec<MessageId> = items.map(|item| item.id).collect();
-    let kind = if state == State::Closing { EndingKind::Close } else { EndingKind::Refund };
-    let endings = ids.iter().map(|id| Ending::recorded(*id, kind)).collect();
+    let endings: Vec<Ending> = batches.iter().flat_map(endings).collect();
+    let ids: Vec<MessageId> = endings.iter().map(Ending::id).collect();
+    // The reason of a refund without a receipt stays with the message until the refund is final.
+    let mut reasons = batches.iter().filter_map(|batch| batch.reply.as_ref());
+    let is_own = state == State::Refunding && reasons.any(bounce::is_own_reason);
     gateway.spool.healthy()?;
     let (cause, reply) = match gateway.chain.submit(Submission::End(endings)).await {
         Ok(submitted) => {
@@ -213,6 +228,7 @@ pub async fn end(gateway: &Gateway, state: State, batches: Vec<Batch>) -> Result
             (Cause::Unreachable, Some(Reply::new(Code::NO_ANSWER, error.to_string())))
         }
     };
+    let reply = reply.filter(|_| !is_own);
     let later = Later { now: gateway.now(), jitter: gateway.random_u64(), reply };
     let moving = gateway
         .spool

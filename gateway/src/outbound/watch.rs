@@ -6,10 +6,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use distpos_proto::{
-    account::Step,
+    account::{Change, Step},
+    amount::Amount,
     chain::ChainId,
-    message::{MessageId, Value},
+    message::{Asset, MessageId, Value},
     receipt::{EndingKind, Outcome},
+    standing::{Happening, Subject},
     time::UnixMillis,
     wire,
 };
@@ -25,6 +27,7 @@ use crate::{
     event::Event,
     gateway::Gateway,
     outbound::{bounce, sibling, stamp},
+    standing,
     stop::Stop,
     transition::{remove, shift, to},
 };
@@ -179,6 +182,7 @@ fn follow_events(
                     told.step(tx, (*destination, asset), step, *id)?;
                 }
                 settle(tx, *id, EndingKind::Close, now)?;
+                note_settled(tx, *id, *destination, value.as_ref())?;
                 gone.push(*id);
                 told.events.push(Event::Closed { id: *id });
             }
@@ -186,7 +190,8 @@ fn follow_events(
                 if let Some(Reserved { chain, value: Some((asset, amount)) }) =
                     tx.take_reserved(id)?
                 {
-                    told.step(tx, (chain, &asset), Step::Refund(amount), *id)?;
+                    let entry = refund(tx, &told, *id, Step::Refund(amount))?;
+                    told.enter(tx, chain, &asset, entry)?;
                 }
                 settle(tx, *id, EndingKind::Refund, now)?;
                 gone.push(*id);
@@ -200,6 +205,21 @@ fn follow_events(
     shift(tx, Direction::Inbound, &here, &OPEN, to(State::Ended, Some(now), None), now)?;
     remove(tx, Direction::Outbound, &gone, now)?;
     told.changed.tend(tx, now, told.events)
+}
+
+/// The journal's line for a refund: one without a receipt says so, and why.
+fn refund(tx: &Tx<'_>, told: &Told<'_>, id: MessageId, step: Step) -> Result<Entry, SpoolError> {
+    let mut entry = Entry::of(step, id, Some(told.height), told.now);
+    let queued = match tx.find(Direction::Outbound, &id)? {
+        Some((batch, _)) => tx.batch(Direction::Outbound, batch)?,
+        None => None,
+    };
+    let reason = queued.filter(|batch| batch.state == State::Refunding).and_then(|b| b.reply);
+    if let Some(reason) = reason.filter(bounce::is_own_reason) {
+        entry.by = account::GATEWAY.to_owned();
+        entry.why = format!("without a receipt: {reason}");
+    }
+    Ok(entry)
 }
 
 /// Enters what the chain says of an account itself.
@@ -218,6 +238,9 @@ fn follow_account(
             told.events.push(Event::AccountSet { chain, asset, terms, limits });
         }
         ChainEvent::ReserveChanged { chain, asset, change, by, note } => {
+            if let Change::Added(amount) = change {
+                honoured(tx, told, *chain, asset, *amount)?;
+            }
             let (act, by, why) = (Act::Step((*change).into()), by.clone(), note.clone());
             told.events.push(Event::ReserveChanged {
                 chain: *chain,
@@ -234,6 +257,24 @@ fn follow_account(
         | ChainEvent::Refunded { .. } => {}
     }
     Ok(())
+}
+
+/// Notes in the peer's favour that it paid what it was asked for, in full and in time.
+fn honoured(
+    tx: &mut Tx<'_>,
+    told: &mut Told<'_>,
+    chain: ChainId,
+    asset: &Asset,
+    amount: Amount,
+) -> Result<(), SpoolError> {
+    let Some(row) = tx.reserve_request(Direction::Outbound, chain, asset)? else { return Ok(()) };
+    let asked = &row.request.document;
+    if amount < asked.wanted || told.time > asked.by {
+        return Ok(());
+    }
+    let (subject, happening) = (Subject::chain(chain), Happening::SettlementHonoured);
+    let cause = format!("{amount} of {asset}, asked for were {}", asked.wanted);
+    standing::note(tx, &subject, happening, &cause, told.now, told.events)
 }
 
 /// Enters what was delivered here; a sibling gateway may have delivered it.
@@ -264,6 +305,7 @@ fn end_here(
     let now = told.now;
     account::release(tx, id, now, &mut told.changed, told.events)?;
     account::leave(tx, id, &mut told.changed)?;
+    standing::ended(tx, &id, source, &outcome, now, told.events)?;
     told.events.push(Event::Ended { id, outcome: outcome.clone() });
     let history = history(tx, Direction::Inbound, &id, now)?;
     let end = End { peer: source, outcome: Some(outcome), settled: None, at: now, history };
@@ -312,4 +354,21 @@ fn settle(
     let history = history(tx, Direction::Outbound, &id, now)?;
     let end = End { peer, outcome, settled: Some(kind), at: now, history };
     tx.set_ended(Direction::Outbound, &id, &end)
+}
+
+/// Notes what the destination's statements are held against: value that was delivered there, in
+/// which of its blocks.
+fn note_settled(
+    tx: &mut Tx<'_>,
+    id: MessageId,
+    destination: ChainId,
+    value: Option<&Value>,
+) -> Result<(), SpoolError> {
+    let Some(Value { asset, amount, .. }) = value else { return Ok(()) };
+    let height = match tx.ended(Direction::Outbound, &id)?.and_then(|end| end.outcome) {
+        Some(Outcome::Delivered { height, .. }) => Some(height),
+        Some(Outcome::Refused { .. }) | None => None,
+    };
+    tx.put_settled(destination, asset, &id, *amount, height);
+    Ok(())
 }

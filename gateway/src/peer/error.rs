@@ -136,6 +136,28 @@ impl fmt::Display for Phase {
 }
 
 impl PeerError {
+    /// Whether it was the peer all the same: whoever holds the published key was met, and said
+    /// nothing that is of use.
+    #[must_use]
+    pub fn is_from_peer(&self) -> bool {
+        match self {
+            Self::NoAddress { .. }
+            | Self::Host { .. }
+            | Self::Busy { .. }
+            | Self::Connect { .. }
+            | Self::Tls { .. }
+            | Self::KeyMismatch { .. }
+            | Self::Timeout { phase: Phase::Connect | Phase::Handshake, .. } => false,
+            Self::Protocol { .. }
+            | Self::Timeout { phase: Phase::Answer | Phase::Body, .. }
+            | Self::Http { .. }
+            | Self::Status { .. }
+            | Self::BodyTooBig { .. }
+            | Self::Body { .. }
+            | Self::WrongAnswer { .. } => true,
+        }
+    }
+
     /// Whether to try again later: always, since in the queue an unknown failure is temporary.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
@@ -172,6 +194,12 @@ impl PeerError {
             | Self::Timeout { .. }
             | Self::Http { .. } => false,
         }
+    }
+
+    /// Whether the peer was called at all: if not, its silence says nothing of it.
+    #[must_use]
+    pub fn was_called(&self) -> bool {
+        !matches!(self, Self::NoAddress { .. } | Self::Host { .. } | Self::Busy { .. })
     }
 
     /// Sorts an I/O error of the handshake: a wrong key, another TLS failure, or the network.

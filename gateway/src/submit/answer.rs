@@ -8,20 +8,21 @@ use serde::Serialize;
 
 use super::{ErrorBody, ErrorView};
 
-pub(super) type Body = Full<Bytes>;
+pub(crate) type Body = Full<Bytes>;
 
 /// An object with status 200.
-pub(super) fn object<T: Serialize>(value: &T) -> Response<Body> {
+pub(crate) fn object<T: Serialize>(value: &T) -> Response<Body> {
     with_status(StatusCode::OK, value)
 }
 
 /// A refusal with its reply code.
-pub(super) fn refusal(status: StatusCode, reply: &Reply) -> Response<Body> {
+pub(crate) fn refusal(status: StatusCode, reply: &Reply) -> Response<Body> {
     let error = ErrorBody { code: reply.code.to_string(), text: reply.text().into() };
     with_status(status, &ErrorView { error })
 }
 
-fn with_status<T: Serialize>(status: StatusCode, value: &T) -> Response<Body> {
+/// An object with this status.
+pub(crate) fn with_status<T: Serialize>(status: StatusCode, value: &T) -> Response<Body> {
     // The views are plain structs of texts and numbers, which always have a JSON form.
     let body = serde_json::to_vec(value).unwrap_or_else(|_| b"{}".to_vec());
     let mut response = Response::new(Full::new(Bytes::from(body)));

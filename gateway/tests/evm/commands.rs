@@ -12,11 +12,11 @@ use super::{
 };
 
 /// A directory with a gateway's configuration and keys.
-struct Home(tempfile::TempDir);
+pub(crate) struct Home(tempfile::TempDir);
 
 impl Home {
     /// For these nodes; `more` goes into `[chain.evm]`.
-    fn new(world: &World, account: usize, rpc: &[&str], more: &str) -> Self {
+    pub(crate) fn new(world: &World, account: usize, rpc: &[&str], more: &str) -> Self {
         let home = Self(tempfile::tempdir().unwrap());
         let file = home.0.path().join("evm.key");
         fs::write(&file, super::world::secret(account)).unwrap();
@@ -32,8 +32,12 @@ impl Home {
         home
     }
 
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.0.path()
+    }
+
     /// Exit code, standard output and standard error.
-    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+    pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_distpos-gateway"))
             .args(arguments)
             .current_dir(&self.0)

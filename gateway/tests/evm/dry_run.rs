@@ -7,9 +7,14 @@ use async_trait::async_trait;
 use distpos_gateway::{
     chain::evm::Evm,
     clock,
+    config::Hooks as HookSettings,
     event::{Event, Events},
     gateway::{Correspondents, Gateway, Identity},
-    inbound::simulate::{Simulations, simulate},
+    inbound::{
+        hooks::Hooks,
+        policy::{Decided, decide},
+        simulate::{Simulations, simulate},
+    },
     peer::{PeerError, PeerTransport, Target},
 };
 use distpos_proto::{
@@ -19,7 +24,7 @@ use distpos_proto::{
     code::Code,
     key::{KeySet, SecretKey, SpkiPin},
     light::{Authenticated, Trusted},
-    message::{Fields, Message, OnFail},
+    message::{Fields, Message, OnFail, TermsHash},
     time::{UnixMillis, UnixSeconds},
     wire::{Request, Response, Simulated},
 };
@@ -79,17 +84,16 @@ fn open_account(tx: &mut Tx<'_>) -> Result<(), SpoolError> {
     Ok(())
 }
 
-async fn gateway(world: &World) -> Gateway {
+/// A gateway whose spool has heard nothing of the chain yet.
+async fn newborn(world: &World) -> Gateway {
     let evm = Evm::open(config(&world.node, &world.deployed), key(GATEWAY)).await.unwrap();
     let random = || Box::new(ChaCha8Rng::seed_from_u64(1));
     let zone = ZoneLookup::default();
     let secret = SecretKey::from_seed(&[3; 32]);
-    let spool = Spool::in_memory();
-    spool.transact(open_account).await.unwrap();
     Gateway {
         clock: clock::system(),
         random: Mutex::new(random()),
-        spool,
+        spool: Spool::in_memory(),
         resolver: Arc::new(Resolver::new(zone, Options::default(), clock::system(), random())),
         peers: Arc::new(Quiet),
         chain: Arc::new(evm),
@@ -99,9 +103,58 @@ async fn gateway(world: &World) -> Gateway {
             pin: SpkiPin([3; 32]),
         },
         correspondents: Arc::new(Book),
+        hooks: Hooks::new(HookSettings::default()),
         events: Arc::new(Quiet),
         authenticated: Mutex::new(Authenticated::default()),
     }
+}
+
+async fn gateway(world: &World) -> Gateway {
+    let gateway = newborn(world).await;
+    gateway.spool.transact(open_account).await.unwrap();
+    gateway
+}
+
+/// Blocks are final late, and a gateway may be behind them: what the copy of its account does not
+/// know yet, the contract does.
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn a_gateway_that_has_not_heard_of_an_account_refuses_nothing_for_good() {
+    let world = World::start().await;
+    world.node.finalize();
+    let gateway = newborn(&world).await;
+    let trusted = Book.trusted(chain("b1c2")).unwrap();
+    let payment = |sequence, terms| {
+        let mut fields = world.foreign.payment(sequence, &"aa".repeat(20), ether(1));
+        fields.value.as_mut().unwrap().terms = terms;
+        Message::new(fields).unwrap()
+    };
+    let right = payment(1, Some(TERMS));
+    let wrong = [payment(2, None), payment(3, Some(TermsHash([1; 32])))];
+    let judge = async || {
+        let all = [&right, &wrong[0], &wrong[1]];
+        let proven = all.map(|message| (message.id(), world.foreign.proven(message)));
+        decide(&gateway, &trusted, proven.into_iter().collect()).await.unwrap()
+    };
+    let refused = |decided: &Decided| {
+        let all =
+            decided.refused.iter().map(|refused| (refused.message().id(), refused.reply().code));
+        all.collect::<Vec<_>>()
+    };
+    let no_account = wrong.each_ref().map(|message| (message.id(), Code::NO_ACCOUNT));
+    let decided = judge().await;
+    assert_eq!(refused(&decided), no_account, "the contract says so, too");
+    let [(id, reply)] = &decided.deferred[..] else { panic!("{decided:?}") };
+    assert_eq!((*id, reply.code), (right.id(), Code::SUSPENDED), "{reply}");
+    assert!(reply.text().ends_with("as far as blocks are final"), "{reply}");
+
+    gateway.spool.transact(open_account).await.unwrap();
+    let decided = judge().await;
+    assert_eq!(
+        decided.admitted.iter().map(|one| one.message().id()).collect::<Vec<_>>(),
+        [right.id()]
+    );
+    assert_eq!((refused(&decided), decided.deferred), (no_account.to_vec(), Vec::new()));
 }
 
 #[tokio::test]

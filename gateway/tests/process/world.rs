@@ -47,6 +47,13 @@ pub(crate) struct World {
 impl World {
     /// Keys, ports, configuration files and open accounts; nothing runs, and the name server is silent.
     pub(crate) fn prepared() -> Self {
+        let world = Self::strangers();
+        world.agree();
+        world
+    }
+
+    /// The same without any account.
+    pub(crate) fn strangers() -> Self {
         let home = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -61,9 +68,7 @@ impl World {
         });
         a.configure(a.village.configuration(&b.village, &server.to_string()));
         b.configure(b.village.configuration(&a.village, &server.to_string()));
-        let world = Self { a, b, home, server, sockets: Some(sockets), name_server: None, runtime };
-        world.agree();
-        world
+        Self { a, b, home, server, sockets: Some(sockets), name_server: None, runtime }
     }
 
     /// The name server answers from now on.

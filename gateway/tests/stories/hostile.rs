@@ -173,6 +173,7 @@ pub(crate) fn rebuilt(
         chain,
         identity: Identity { keys: vec![key], key_set, pin: parts.identity.pin },
         correspondents: parts.correspondents.clone(),
+        hooks: inbound::hooks::Hooks::new(distpos_gateway::config::Hooks::default()),
         events: parts.events.clone(),
         authenticated: Mutex::new(Authenticated::default()),
     })

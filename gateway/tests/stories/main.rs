@@ -24,8 +24,21 @@ mod expiry;
 mod routes;
 mod value;
 
+// What others do here is remembered.
+mod standing;
+
+// Correspondent accounts: the cases that have to be shown, and where each is.
+mod cases;
+mod credit_clocks;
+mod credit_exhausted;
+mod credit_expiry;
+mod credit_no_receipt;
+mod credit_refusals;
+mod credit_restarts;
+
 // What breaks, and comes back.
 mod chaos;
+mod correspondence;
 mod crowds;
 mod faults;
 mod kills;

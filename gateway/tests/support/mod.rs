@@ -7,6 +7,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod audit;
+pub mod held;
 pub mod network;
 pub mod node;
 pub mod site;

@@ -16,9 +16,11 @@ use distpos_gateway::{
         ledger::{Genesis, Ledger, address, transaction},
     },
     clock::{self, Clock},
+    correspondence,
     event::{Event, Events},
     gateway::{Gateway, Identity},
-    inbound, outbound,
+    inbound::{self, hooks::Hooks},
+    outbound,
     service::Service,
     stop,
 };
@@ -85,8 +87,21 @@ pub struct World {
     pub node_delay: Arc<AtomicU64>,
     pub log: Arc<Mutex<Vec<String>>>,
     pub chains: BTreeMap<ChainId, Chain>,
+    skews: Skews,
     books: Mutex<BTreeMap<(ChainId, u8), Arc<Book>>>,
     published: Mutex<BTreeMap<ChainId, BTreeSet<u8>>>,
+}
+
+/// How many seconds a gateway's clock is from the world's; a chain's own clock has number 0.
+type Skews = Arc<Mutex<BTreeMap<(ChainId, u8), i64>>>;
+
+/// A clock that shows what `clock` does and may be wrong by what `skews` says at the time.
+fn skewed(clock: &Clock, skews: &Skews, whose: (ChainId, u8)) -> Clock {
+    let (clock, skews) = (clock.clone(), skews.clone());
+    Arc::new(move || {
+        let skew = skews.lock().unwrap().get(&whose).copied().unwrap_or(0);
+        UnixMillis(clock().0.saturating_add_signed(skew * 1000))
+    })
 }
 
 /// What one world differs in from another.
@@ -141,6 +156,7 @@ impl World {
             node_delay: Arc::default(),
             log: Arc::default(),
             chains: BTreeMap::new(),
+            skews: Skews::default(),
             books: Mutex::default(),
             published: Mutex::default(),
         };
@@ -156,7 +172,8 @@ impl World {
                 float: amount(FLOAT),
                 authorities: secret.iter().map(SecretKey::public).collect(),
             };
-            let ledger = Ledger::in_memory(genesis, secret, clock.clone()).unwrap();
+            let clock = skewed(&clock, &world.skews, (id, 0));
+            let ledger = Ledger::in_memory(genesis, secret, clock).unwrap();
             let ledger = Arc::new(ledger.interval(interval));
             world.chains.insert(id, Chain { id, number, ledger, keys, user });
         }
@@ -170,6 +187,11 @@ impl World {
         let a = world.start("e2e4", 1, Family::Ledger);
         let b = world.start("b1c2", 1, Family::Ledger);
         (world, a, b)
+    }
+
+    /// Sets a gateway's clock so many seconds from the world's; for 0 the chain's own.
+    pub fn set_clock(&self, chain: &str, n: u8, skew: i64) {
+        self.skews.lock().unwrap().insert((cid(chain), n), skew);
     }
 
     /// Opens accounts between all chains.
@@ -232,11 +254,12 @@ impl World {
         let options = Options { roots: vec![name], allow_special: true, ..Options::default() };
         let seed = self.seed * 1000 + u64::from(chain.number) * 10 + u64::from(n);
         let random = || Box::new(ChaCha8Rng::seed_from_u64(seed));
-        let resolver = Resolver::new(self.zone.clone(), options, self.clock.clone(), random());
+        let clock = skewed(&self.clock, &self.skews, (chain.id, n));
+        let resolver = Resolver::new(self.zone.clone(), options, clock.clone(), random());
         let key = chain.keys[usize::from(n).min(chain.keys.len()) - 1];
         let node = Node { ledger: chain.ledger.clone(), delay: self.node_delay.clone() };
         let gateway = Arc::new(Gateway {
-            clock: self.clock.clone(),
+            clock,
             random: Mutex::new(random()),
             spool,
             resolver: Arc::new(resolver),
@@ -248,6 +271,7 @@ impl World {
                 pin,
             },
             correspondents: book.clone(),
+            hooks: Hooks::new(book.policy.lock().unwrap().hooks.clone()),
             events: Arc::new(Recorder {
                 clock: self.clock.clone(),
                 who: format!("{}/{n}", chain.id),
@@ -260,7 +284,8 @@ impl World {
         let (stopper, stop) = stop::channel();
         let tasks = vec![
             tokio::spawn(outbound::run(gateway.clone(), stop.clone())),
-            tokio::spawn(inbound::run(gateway.clone(), stop)),
+            tokio::spawn(inbound::run(gateway.clone(), stop.clone())),
+            tokio::spawn(correspondence::run(gateway.clone(), stop)),
         ];
         let network = self.network.clone();
         Site { gateway, book, chain: chain.id, n, address, network, stopper: Some(stopper), tasks }

@@ -1,6 +1,7 @@
 //! The engine without a disk: for tests and deterministic simulation.
 
 use std::{
+    array,
     collections::BTreeMap,
     sync::{
         Arc, PoisonError, RwLock,
@@ -18,8 +19,14 @@ use crate::{
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// One map a table. A snapshot shares them; a commit copies a table only if a snapshot is alive.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Tables([Arc<Rows>; Table::COUNT]);
+
+impl Default for Tables {
+    fn default() -> Self {
+        Self(array::from_fn(|_| Arc::default()))
+    }
+}
 
 /// What stands for the disk under a spool in memory: as full as a simulation says.
 #[derive(Debug, Clone, Default)]

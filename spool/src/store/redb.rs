@@ -5,6 +5,7 @@
 //! much is queued.
 
 use std::{
+    array,
     cell::OnceCell,
     fs::{self, DirBuilder, File, TryLockError},
     io::ErrorKind,
@@ -114,7 +115,7 @@ fn open_file(directory: &Path, file: &Path) -> Result<Database, SpoolError> {
 
 fn check_format(database: &impl ReadableDatabase) -> Result<(), SpoolError> {
     let transaction = database.begin_read().map_err(|error| reading("meta", error))?;
-    let snapshot = ReadSnapshot { transaction, tables: Default::default() };
+    let snapshot = ReadSnapshot::new(transaction);
     let Some(bytes) = snapshot.get(Table::Meta, FORMAT_KEY)? else {
         return Err(row::corrupt(Table::Meta, "no format, expected one in every spool"));
     };
@@ -137,7 +138,7 @@ fn builder() -> Builder {
 impl Store for Redb {
     fn snapshot(&self) -> Result<Box<dyn Snapshot>, SpoolError> {
         let transaction = self.database.begin_read().map_err(|error| reading("file", error))?;
-        Ok(Box::new(ReadSnapshot { transaction, tables: Default::default() }))
+        Ok(Box::new(ReadSnapshot::new(transaction)))
     }
 
     fn commit(&self, changes: &Changes) -> Result<(), SpoolError> {
@@ -192,6 +193,10 @@ struct ReadSnapshot {
 }
 
 impl ReadSnapshot {
+    fn new(transaction: ReadTransaction) -> Self {
+        Self { transaction, tables: array::from_fn(|_| OnceCell::new()) }
+    }
+
     /// The table; none if nothing was ever written to it.
     fn table(&self, table: Table) -> Result<Option<&ReadOnlyTable<Bytes, Bytes>>, SpoolError> {
         let cell = &self.tables[table.index()];

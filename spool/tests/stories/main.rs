@@ -4,10 +4,12 @@
 
 mod accounts;
 mod commit;
+mod correspondence;
 mod disk;
 mod facts;
 mod kill;
 mod model;
 mod queue;
 mod signed;
+mod standing;
 mod support;

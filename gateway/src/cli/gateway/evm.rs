@@ -20,6 +20,8 @@ mod accounts;
 mod owner;
 mod status;
 
+pub(super) use accounts::told as account_told;
+
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// Make a key of an EVM account in a new file (0600), and print its address.

@@ -134,6 +134,14 @@ pub(super) fn selector_of_today() -> String {
     format!("k{year:04}{month:02}{day:02}")
 }
 
+/// A moment in UTC, to the second: `2026-11-26 02:10:07Z`.
+pub(super) fn moment(ms: u64) -> String {
+    let seconds = ms / 1000;
+    let (year, month, day) = date(UnixSeconds(seconds));
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}Z")
+}
+
 /// Year, month and day in UTC (Howard Hinnant, *chrono-compatible low-level date algorithms*,
 /// `civil_from_days`).
 pub(super) fn date(time: UnixSeconds) -> (u64, u64, u64) {
@@ -153,6 +161,12 @@ pub(super) fn date(time: UnixSeconds) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_told_to_the_second() {
+        assert_eq!(moment(0), "1970-01-01 00:00:00Z");
+        assert_eq!(moment(1_795_658_407_999), "2026-11-26 02:00:07Z");
+    }
 
     #[test]
     fn a_day_is_its_date() {

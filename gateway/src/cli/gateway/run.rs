@@ -25,6 +25,7 @@ pub(super) fn execute(config: Config) -> Result<Exit, Failure> {
 /// first), 75 is (a disk that was full, another process that is still stopping).
 fn exit_of(error: &anyhow::Error) -> Exit {
     use crate::{
+        admin::SocketError,
         chain::{ChainError, ledger::LedgerError},
         trust::TrustError,
     };
@@ -46,7 +47,11 @@ fn exit_of(error: &anyhow::Error) -> Exit {
                 SpoolError::Newer { .. } | SpoolError::Older { .. } | SpoolError::Corrupt { .. }
             )
         });
+        let socket = cause
+            .downcast_ref::<SocketError>()
+            .is_some_and(|error| !matches!(error, SocketError::Taken(_)));
         let configuration = ledger
+            || socket
             || spool
             || cause.is::<ConfigError>()
             || cause.is::<TrustError>()

@@ -14,8 +14,9 @@ use rand::{SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Exit, Failure, FromConfig, say, say_json};
+use super::{Exit, Failure, FromConfig, admin_client::AdminClient, say, say_json};
 use crate::{
+    admin::{Reason, Reasoned, ThawedView},
     clock,
     config::{
         Config,
@@ -34,8 +35,8 @@ pub(super) enum Command {
     /// Forget a pin. Messages from that chain then wait until it is anchored again.
     Forget(ForgetArguments),
     /// Believe a chain again that was frozen because its signed headers or receipts contradicted
-    /// each other. Stop the gateway first.
-    Thaw(ForgetArguments),
+    /// each other.
+    Thaw(ThawArguments),
 }
 
 #[derive(Args)]
@@ -76,6 +77,17 @@ pub(super) struct ForgetArguments {
     /// Why; it is printed with what was undone.
     #[arg(long)]
     reason: String,
+}
+
+#[derive(Args)]
+pub(super) struct ThawArguments {
+    /// The chain-id.
+    chain: ChainId,
+    #[command(flatten)]
+    from: FromConfig,
+    /// Why; it is printed with what was undone.
+    #[arg(long)]
+    reason: Reason,
 }
 
 pub(super) fn execute(command: Command) -> Result<Exit, Failure> {
@@ -265,16 +277,14 @@ fn forget(arguments: &ForgetArguments) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-async fn thaw(arguments: &ForgetArguments) -> Result<Exit, Failure> {
+async fn thaw(arguments: &ThawArguments) -> Result<Exit, Failure> {
     let (chain, config) = (arguments.chain, arguments.from.load()?);
-    let failed = |error: SpoolError| match error {
-        SpoolError::Locked { .. } => {
-            let what = "the gateway is running on this spool: stop it, thaw, start it again";
-            Failure::of(Exit::Unavailable, what)
-        }
-        other => Failure::new(Exit::Configuration, other),
+    let spool = match Spool::open(&config.spool.directory) {
+        Ok(spool) => spool,
+        Err(SpoolError::Locked { .. }) => return thaw_running(arguments, &config).await,
+        Err(other) => return Err(Failure::new(Exit::Configuration, other)),
     };
-    let spool = Spool::open(&config.spool.directory).map_err(failed)?;
+    let failed = |error: SpoolError| Failure::new(Exit::Configuration, error);
     let Some(evidence) = spool.read(|tx| tx.frozen(chain)).map_err(failed)? else {
         return Err(Failure::of(Exit::Unavailable, format_args!("{chain} is not frozen")));
     };
@@ -287,9 +297,26 @@ async fn thaw(arguments: &ForgetArguments) -> Result<Exit, Failure> {
         Ok(text) => text,
         Err(error) => data_encoding::HEXLOWER.encode(error.as_bytes()),
     };
-    say(format_args!(
-        "{chain} is believed again: {}\nit was frozen for: {what}",
-        arguments.reason
-    ))?;
+    say_thawed(chain, &arguments.reason, &what)
+}
+
+/// A running gateway does it itself.
+async fn thaw_running(arguments: &ThawArguments, config: &Config) -> Result<Exit, Failure> {
+    let (chain, admin) = (arguments.chain, AdminClient::new(config));
+    if !admin.is_there().await {
+        let what = format!(
+            "{} is in use, and nobody listens at {}: stop the gateway, thaw, start it again",
+            config.spool.directory.display(),
+            config.admin_socket().display()
+        );
+        return Err(Failure::of(Exit::Unavailable, what));
+    }
+    let body = Reasoned { reason: arguments.reason.to_string() };
+    let thawed: ThawedView = admin.post(&format!("/v1/chains/{chain}/thaw"), &body).await?;
+    say_thawed(chain, &arguments.reason, &thawed.evidence)
+}
+
+fn say_thawed(chain: ChainId, reason: &Reason, evidence: &str) -> Result<Exit, Failure> {
+    say(format_args!("{chain} is believed again: {reason}\nit was frozen for: {evidence}"))?;
     Ok(Exit::Done)
 }

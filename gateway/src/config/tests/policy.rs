@@ -265,3 +265,20 @@ fn the_admin_socket_is_in_the_spool_or_where_it_is_said_to_be() {
     let error = parse(&deep).unwrap_err();
     assert_eq!(error.key.as_deref(), Some("admin.socket"), "{error}");
 }
+
+#[test]
+fn a_threshold_is_a_score_and_one_that_no_new_chain_reaches_is_warned_of() {
+    let min = |text: &str| with(&format!("[policy]\nstanding_min = {text}"));
+    assert_eq!(with("").unwrap().policy.standing_min, 0);
+    assert_eq!(min("100").unwrap().policy.standing_min, 100);
+    for text in ["-1", "101", "400", "40.5", "\"40\""] {
+        let error = min(text).unwrap_err();
+        assert_eq!(error.key.as_deref(), Some("policy.standing_min"), "{text}");
+        assert!(error.what.ends_with("expected a whole number from 0 to 100"), "{error}");
+    }
+    let warned = |text: &str| {
+        let warned = check::warnings(&min(text).unwrap());
+        warned.iter().any(|warning| warning.starts_with("policy.standing_min is 51: a new chain"))
+    };
+    assert!(warned("51") && !warned("50"));
+}

@@ -182,7 +182,12 @@ fn sum(text: &str, token: Address) -> Result<Amount, Failure> {
     amount::parse(text, token.is_zero()).map_err(Failure::usage)
 }
 
-fn told(moved: &AccountMove, reason: &str, as_json: bool) -> Result<Exit, Failure> {
+/// Tells what changed, and why.
+pub(in crate::cli::gateway) fn told(
+    moved: &AccountMove,
+    reason: &str,
+    as_json: bool,
+) -> Result<Exit, Failure> {
     let AccountMove { before, after } = moved;
     if as_json {
         say_json(&json!({ "before": view(before), "after": view(after), "reason": reason }))?;
