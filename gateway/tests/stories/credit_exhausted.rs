@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use distpos_gateway::config::GasBudget;
-use distpos_proto::{account::Step, amount::Amount, message::MessageId};
+use distpos_proto::{account::Step, amount::Amount, message::MessageId, statement::Comparison};
 use distpos_spool::{Act, Direction, Entry, State};
 
 use crate::support::{
@@ -78,6 +78,12 @@ async fn a_sends_to_b_until_its_account_is_exhausted_and_a_deposit_lets_it_go_on
     assert_eq!(b.state(Direction::Inbound, &waits[0]), Some(State::Suspended));
     assert_eq!(world.balance("e2e4"), amount(FUNDS - CREDIT - 55), "neither paid back nor lost");
 
+    // B's operator wants more reserve, and A's is told: the peer signed it, with the reason.
+    let strained = ["b1c2/1 strained chain=e2e4 asset=e2e4/coin", "limit and reserve are used"];
+    assert!(world.happened_with(&strained) > 0);
+    let asked = "e2e4/1 reserve-asked chain=b1c2 asset=e2e4/coin wanted=";
+    assert!(world.happened(asked) > 0, "{:#?}", world.story());
+
     // Data passes within its gas budget, which the two payments have used some of; what is beyond
     // it waits until gas comes back, and refuses nobody.
     budget(&b, 8);
@@ -108,6 +114,17 @@ async fn a_sends_to_b_until_its_account_is_exhausted_and_a_deposit_lets_it_go_on
     assert_eq!(a.figures(at_a, ASSET).sent, amount(156));
     assert_eq!(b.figures(at_b, ASSET).reserve, amount(56));
     agree_entry_by_entry(&a, &b);
+
+    // And each side has the other's word for it.
+    world.pass(Duration::from_hours(2)).await;
+    for (site, peer, messages) in [(&a, at_a, 6), (&b, at_b, 0)] {
+        let asset = ASSET.parse().unwrap();
+        let said = site.gateway.spool.read(|tx| tx.statement(Direction::Inbound, peer, &asset));
+        let said = said.unwrap().unwrap();
+        assert_eq!(said.comparison, Some(Comparison::Matches), "of {peer}");
+        assert_eq!(said.statement.document.count, messages, "of {peer}");
+    }
+    assert_eq!(world.happened("differs"), 0);
 }
 
 /// What left one side arrived on the other: the same messages, with the same sums, each once, and
