@@ -26,6 +26,9 @@ mod crash;
 #[path = "process/disk.rs"]
 mod disk;
 
+#[path = "process/hooks.rs"]
+mod hooks;
+
 #[path = "process/pin.rs"]
 mod pin;
 
