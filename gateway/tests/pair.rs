@@ -92,6 +92,9 @@ mod window;
 #[path = "pair/exhausted.rs"]
 mod exhausted;
 
+#[path = "pair/account.rs"]
+mod account;
+
 #[path = "pair/tokens.rs"]
 mod tokens;
 

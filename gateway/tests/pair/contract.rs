@@ -195,6 +195,12 @@ impl Contract<'_> {
         Book { reserve, received, sent, pending_out }
     }
 
+    /// What a peer's account is trusted with.
+    pub(crate) fn credit_limit(&self, peer: &str, asset: &str) -> U256 {
+        let arguments = [Arg::Bytes(peer.as_bytes()), Arg::Bytes(asset.as_bytes())];
+        word(&self.view("accountOf(string,string)", &arguments), 3)
+    }
+
     pub(crate) fn events(&self, from_block: u64) -> Events {
         let topics = KINDS.map(|(kind, signature)| (keccak256(signature).to_string(), kind));
         let filter = json!([{

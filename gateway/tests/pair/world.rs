@@ -434,6 +434,31 @@ outbox = "{outbox}"
         output
     }
 
+    /// `distpos-gateway account …` as the operator of the first gateway types it; what it says.
+    pub(crate) fn operator(&self, arguments: &[&str]) -> Json {
+        let at = ["--config", "gateway.toml", "--json"];
+        let arguments = [&["account"], arguments, &at].concat();
+        let output = run(&self.gateway().directory, "distpos-gateway", &arguments);
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// The account in [`ASSET`] as the operator of the first gateway sees it, once it is as expected.
+    pub(crate) fn account_when(&self, what: &str, expected: impl Fn(&Json) -> bool) -> Json {
+        let mut last = Json::Null;
+        let deadline = Instant::now() + ENDED_WITHIN;
+        loop {
+            let list = self.operator(&["list"]);
+            let all = list["accounts"].as_array().unwrap();
+            match all.iter().find(|account| account["asset"] == ASSET) {
+                Some(account) if expected(account) => return account.clone(),
+                other => last = other.cloned().unwrap_or(last),
+            }
+            assert!(Instant::now() < deadline, "not yet: {what}: {last}");
+            // A look is a process.
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+
     /// How a message stands at the first gateway when it is as expected.
     pub(crate) fn message_when(
         &self,
