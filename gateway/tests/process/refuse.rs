@@ -48,7 +48,7 @@ fn a_second_process_on_the_same_spool_or_ledger_is_refused() {
 }
 
 #[test]
-fn a_newer_format_is_refused_and_not_touched() {
+fn another_format_is_refused_and_not_touched() {
     let world = World::prepared();
     world.a.start();
     world.a.terminate();
@@ -56,21 +56,29 @@ fn a_newer_format_is_refused_and_not_touched() {
     let ledger = world.a.directory.join("ledger/ledger.redb");
     let held = fs::read(&ledger).unwrap();
     let meta = TableDefinition::<&str, &[u8]>::new("meta");
-    rewrite(&ledger, meta, "format", &2u64.to_be_bytes());
-    let (code, said) = ended(world.a.command());
-    assert_eq!(code, Some(78), "{said}");
-    assert!(said.contains("store has format 2, expected 1"), "{said}");
+    for format in [1_u64, 3] {
+        rewrite(&ledger, meta, "format", &format.to_be_bytes());
+        let (code, said) = ended(world.a.command());
+        assert_eq!(code, Some(78), "{said}");
+        assert!(said.contains(&format!("store has format {format}, expected 2")), "{said}");
+    }
     fs::write(&ledger, held).unwrap();
 
     let spool = world.a.directory.join("spool/spool.redb");
     let meta = TableDefinition::<&[u8], &[u8]>::new("meta");
-    // [1, 2]: a row of version 1 that says format 2.
-    rewrite(&spool, meta, b"format", &[0x82, 1, 2]);
-    let before = fs::read(&spool).unwrap();
-    let (code, said) = ended(world.a.command());
-    assert_eq!(code, Some(78), "{said}");
-    assert!(said.contains("spool has format 2, this version reads up to 1"), "{said}");
-    assert!(fs::read(&spool).unwrap() == before, "the spool was touched");
+    let refusals = [
+        (1, "spool has format 1, this version reads 2: let the version that wrote it"),
+        (3, "spool has format 3, this version reads up to 2"),
+    ];
+    for (format, expected) in refusals {
+        // A row of version 1 that says the format.
+        rewrite(&spool, meta, b"format", &[0x82, 1, format]);
+        let before = fs::read(&spool).unwrap();
+        let (code, said) = ended(world.a.command());
+        assert_eq!(code, Some(78), "{said}");
+        assert!(said.contains(expected), "{said}");
+        assert!(fs::read(&spool).unwrap() == before, "the spool was touched");
+    }
 }
 
 fn rewrite<K: redb::Key + 'static>(
