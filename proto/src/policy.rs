@@ -155,8 +155,8 @@ pub struct Case<'a> {
     pub account: Option<&'a Account>,
     /// Whether it was admitted before: its sum is set aside, and its delivery may be on its way.
     pub is_admitted: bool,
-    /// Why the account is suspended; none if it is not.
-    pub suspended: Option<&'a str>,
+    /// Whether the account is suspended. Why is between its operator and the journal.
+    pub is_suspended: bool,
     /// The number of the first message that waits for room in the account, this one left out.
     pub ahead: Option<u64>,
     /// What the operator says of the account.
@@ -298,8 +298,8 @@ fn room(message: &Message, value: &Value, account: &Account, case: &Case<'_>) ->
         let reply = Reply::new(Code::VALUE_MAX, text);
         return Some(Failing { check: Check::Window, reply });
     }
-    if let Some(why) = case.suspended {
-        return credit(format!("the account is suspended: {why}"));
+    if case.is_suspended {
+        return credit("the account is suspended by its operator, or for a doubt".into());
     }
     if let Some(first) = case.ahead.filter(|first| *first < message.fields().sequence) {
         return credit(format!("waits behind message {first} for room in the account"));

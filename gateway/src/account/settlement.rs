@@ -84,13 +84,12 @@ fn look(gateway: &Gateway) -> Result<BTreeMap<Name, Notice>, SpoolError> {
     Ok(notices.collect())
 }
 
-/// Whether it is time: a pure decision. What the peer has deposited here is still owed to it by
-/// whoever holds it, so it does not count.
+/// Whether it is time: a pure decision. What the peer has deposited, or settled elsewhere, is paid.
 fn notice(account: &Account, policy: &AccountPolicy) -> Option<Notice> {
     let threshold = policy.settle_threshold?;
     let Figures { received, sent, pending_out, .. } = account.figures;
     let here = sent.saturating_add(pending_out).saturating_sub(received);
-    let (debtor, owed) = match account.owed() {
+    let (debtor, owed) = match account.owed().saturating_sub(account.figures.reserve) {
         owed if owed >= threshold => (Debtor::Peer, owed),
         _ if here >= threshold => (Debtor::Here, here),
         _ => return None,
@@ -106,6 +105,7 @@ mod tests {
         let figures = Figures {
             received: Amount::from(received),
             sent: Amount::from(sent),
+            reserve: Amount::from(9u64),
             ..Figures::default()
         };
         let policy = AccountPolicy {
@@ -120,9 +120,9 @@ mod tests {
     #[test]
     fn it_is_time_to_settle_when_so_much_is_owed_on_either_side() {
         assert_eq!(found(1_000, 0, None), None);
-        assert_eq!(found(149, 50, Some(100)), None);
+        assert_eq!(found(158, 50, Some(100)), None, "nine of it are paid");
         assert_eq!(
-            found(150, 50, Some(100)).unwrap(),
+            found(159, 50, Some(100)).unwrap(),
             "the peer owes 100, settle_threshold is 100: it is time to settle; the peer is to pay \
              to account 7"
         );

@@ -7,7 +7,7 @@ use distpos_proto::{
     message::Message,
 };
 
-use super::{Admin, Config, Hooks, Node, policy::POINTS_AT_FIRST};
+use super::{Admin, Config, GasBudget, Hooks, Node, policy::POINTS_AT_FIRST};
 
 /// The first thing that makes the configuration unusable: its key, and what is wrong with it.
 pub(super) fn refusal(config: &Config) -> Option<(&'static str, String)> {
@@ -142,6 +142,17 @@ pub fn warnings(config: &Config) -> Vec<String> {
              loopback and private addresses"
                 .into(),
         );
+    }
+    let peers = config.peers.iter().map(|(chain, peer)| (format!("peer.{chain}"), peer.gas_max));
+    let all = std::iter::once(("policy".to_owned(), config.policy.gas_max));
+    for (table, max) in all.chain(peers) {
+        if let Some(max) = max.filter(|max| *max < GasBudget::MESSAGE) {
+            found.push(format!(
+                "{table}.gas_max is {max}, less than the {} that every message counts: all are \
+                 refused (5.2.3)",
+                GasBudget::MESSAGE
+            ));
+        }
     }
     if let Some(grace) = config.policy.refund_without_receipt {
         let days = Message::EXPIRES_AFTER_MAX / (24 * 60 * 60);

@@ -40,10 +40,8 @@ pub const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// # Errors
 /// [`SpoolError`] if the store cannot be read.
 pub fn want(tx: &mut Tx<'_>, chain: ChainId, asset: &Asset) -> Result<(), SpoolError> {
-    if let Some(mut row) = tx.statement(Direction::Outbound, chain, asset)? {
-        row.at = UnixMillis(0);
-        tx.put_statement(Direction::Outbound, chain, asset, &row);
-    }
+    // Forgotten here, it is made anew; the peer keeps the one that it has.
+    tx.forget_statement(Direction::Outbound, chain, asset);
     Ok(())
 }
 

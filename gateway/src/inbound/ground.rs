@@ -144,9 +144,7 @@ impl Ground {
             trust: self.trust,
             account: row.map(|row| &row.account),
             is_admitted: known.is_admitted,
-            suspended: row
-                .and_then(|row| row.suspension.as_ref())
-                .map(|suspension| suspension.why.as_str()),
+            is_suspended: row.is_some_and(|row| row.suspension.is_some()),
             ahead: known.ahead,
             settings: &known.settings,
             gas: known.gas,

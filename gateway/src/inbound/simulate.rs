@@ -16,6 +16,7 @@ use distpos_proto::{
     code::{Code, Reply},
     light::Trusted,
     message::Message,
+    policy::Check,
     time::UnixMillis,
     wire::{Response, Simulated},
 };
@@ -136,7 +137,11 @@ async fn by_policy(
     if is_frozen {
         return Ok(Some(Reply::new(Code::CONFLICT, "frozen after conflicting evidence")));
     }
-    Ok(failing.map(|failing| failing.reply))
+    Ok(failing.map(|failing| match failing.check {
+        // The score is this gateway's own view of its peer.
+        Check::Standing => Reply::new(Code::NOT_NOW, "the source chain's standing is too low now"),
+        _ => failing.reply,
+    }))
 }
 
 /// What the chain would do.

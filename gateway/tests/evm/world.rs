@@ -388,7 +388,7 @@ impl Foreign {
             trust: TrustLevel::Static,
             account: Some(&Account { terms, limits, ..Account::default() }),
             is_admitted: false,
-            suspended: None,
+            is_suspended: false,
             ahead: None,
             settings: &settings,
             gas: None,

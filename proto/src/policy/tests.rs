@@ -62,7 +62,7 @@ fn case<'a>(account: Option<&'a Account>, settings: &'a AccountSettings) -> Case
         trust: TrustLevel::Static,
         account,
         is_admitted: false,
-        suspended: None,
+        is_suspended: false,
         ahead: None,
         settings,
         gas: None,
@@ -125,7 +125,7 @@ fn at_the_limit_value_waits_in_order_and_is_never_refused_for_it() {
     assert_eq!(code(&message(1, |_| {}), &behind(4)), waits);
     assert_eq!(code(&message(1, |_| {}), &behind(6)), None);
     assert_eq!(code(&message(0, |_| {}), &behind(4)), None);
-    let suspended = Case { suspended: Some("books differ"), ..plain.clone() };
+    let suspended = Case { is_suspended: true, ..plain.clone() };
     assert_eq!(code(&message(1, |_| {}), &suspended), waits);
     // What was admitted keeps its place: not even a lower limit moves it.
     let admitted = Case { is_admitted: true, ahead: Some(4), ..suspended.clone() };

@@ -60,6 +60,11 @@ impl Tx<'_> {
         bytes.map(|bytes| read_statement(&bytes)).transpose()
     }
 
+    /// Forgets the newest statement of an account.
+    pub fn forget_statement(&mut self, direction: Direction, chain: ChainId, asset: &Asset) {
+        self.unset(Table::Statements, &paper_key(direction, chain, asset));
+    }
+
     /// Puts the newest statement of an account, in place of the one before.
     pub fn put_statement(
         &mut self,

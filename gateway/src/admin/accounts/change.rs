@@ -76,8 +76,9 @@ pub(in crate::admin) async fn settle(
         return Err(Refusal::malformed("to stands beside add, expected it only beside take"));
     }
     let to = asked.to.as_deref().map(|text| parsed("to", text)).transpose()?;
-    known(gateway, name)?;
+    let row = known(gateway, name)?;
     is_gateways_to_do(gateway)?;
+    settleable(&row, name, change, to.is_some())?;
     let (chain, asset, note) = (name.chain, name.asset.clone(), reason.to_string());
     let submission = Submission::Settle { chain, asset, change, to, note };
     let transaction = submit(gateway, submission).await?;
@@ -171,6 +172,23 @@ impl Mark {
 fn known(gateway: &Gateway, name: &Name) -> Result<AccountRow, Refusal> {
     let row = gateway.spool.read(|tx| tx.account(name.chain, &name.asset))?;
     row.ok_or_else(|| name.unknown())
+}
+
+/// Whether a settlement makes sense: what the peer has spent already cannot be given back, and a
+/// chain without an account has nothing to settle. The chain itself would not mind: it is the
+/// operator's own money.
+fn settleable(row: &AccountRow, name: &Name, change: Change, is_paid: bool) -> Result<(), Refusal> {
+    let cover = row.account.cover();
+    match change {
+        Change::Added(_) if row.account.terms.is_none() => {
+            Err(conflict(format!("{name} is not open: nothing is settled with it")))
+        }
+        Change::Taken(amount) if is_paid && amount > cover => Err(conflict(format!(
+            "of the reserve of {name} {cover} are left, less than the {amount} to be paid out: what \
+             arrived from there has used the rest"
+        ))),
+        Change::Added(_) | Change::Taken(_) => Ok(()),
+    }
 }
 
 /// An account that is open, where its place is the gateway's to change.

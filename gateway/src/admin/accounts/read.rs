@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use distpos_proto::{
-    account::Account,
+    account::{Account, Figures},
     chain::ChainId,
     message::Asset,
     statement::{Closed, Comparison},
@@ -12,7 +12,7 @@ use distpos_proto::{
     wire::REQUEST_MESSAGES_MAX,
 };
 use distpos_spool::{
-    Act, Direction, Entry, RequestRow, Sending, SpoolError, StatementRow, TermsRow, Tx,
+    AccountRow, Act, Direction, Entry, RequestRow, Sending, SpoolError, StatementRow, TermsRow, Tx,
 };
 
 use super::Name;
@@ -34,7 +34,14 @@ const ENTRIES_MAX: u64 = 10_000;
 pub(in crate::admin) fn list(gateway: &Gateway) -> Result<AccountsView, Refusal> {
     let accounts = gateway.spool.read(|tx| {
         let mut names: BTreeSet<(ChainId, Asset)> = BTreeSet::new();
-        names.extend(tx.accounts()?.into_iter().map(|(chain, asset, _)| (chain, asset)));
+        // Whoever sends to a chain that there is not leaves an account with nothing in it.
+        let is_one = |row: &AccountRow| {
+            row.account.terms.is_some()
+                || row.account.figures != Figures::default()
+                || row.suspension.is_some()
+        };
+        let accounts = tx.accounts()?.into_iter().filter(|(_, _, row)| is_one(row));
+        names.extend(accounts.map(|(chain, asset, _)| (chain, asset)));
         names.extend(tx.all_terms()?.into_iter().map(|(chain, asset, _)| (chain, asset)));
         let lines =
             names.into_iter().map(|(chain, asset)| line(gateway, tx, &Name { chain, asset }));

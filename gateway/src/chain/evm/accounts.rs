@@ -320,6 +320,17 @@ fn payable(
         }
         Err(error) => return Err(refused(error.to_string())),
     };
+    if let Change::Taken(amount) = change
+        && is_paid
+        && amount > account.cover()
+    {
+        return Err(refused(format!(
+            "of the reserve of {} {} are left, less than the {amount} to be paid out: what arrived \
+             from there has used the rest",
+            before.name(),
+            account.cover()
+        )));
+    }
     let needed = match change {
         Change::Added(_) => later.cover().saturating_sub(account.cover()),
         Change::Taken(amount) if is_paid => {

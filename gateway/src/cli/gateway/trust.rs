@@ -47,7 +47,7 @@ pub(super) struct PinArguments {
     from: FromConfig,
     /// Why, for whoever reads it later.
     #[arg(long)]
-    reason: String,
+    reason: Reason,
     /// The chain's outbox in hex: on EVM its contract. A ledger's is known.
     #[arg(long, value_name = "HEX")]
     outbox: Option<String>,
@@ -76,7 +76,7 @@ pub(super) struct ForgetArguments {
     from: FromConfig,
     /// Why; it is printed with what was undone.
     #[arg(long)]
-    reason: String,
+    reason: Reason,
 }
 
 #[derive(Args)]
@@ -123,7 +123,7 @@ fn pin(arguments: &PinArguments) -> Result<Exit, Failure> {
                 return Err(Failure::usage(what));
             }
         },
-        reason: arguments.reason.clone(),
+        reason: arguments.reason.to_string(),
         pinned_at: clock::system()().seconds(),
     };
     if !arguments.json {
