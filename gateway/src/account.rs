@@ -47,14 +47,15 @@ impl Changed {
         self.0.insert((chain, asset.clone()));
     }
 
-    /// Wakes whoever there is room for now, in every account that has changed.
+    /// Wakes whoever there is room for at the chain's time `time`, in every account that has changed.
     pub(crate) fn tend(
         self,
         tx: &mut Tx<'_>,
         now: UnixMillis,
+        time: UnixSeconds,
         events: &mut Vec<Event>,
     ) -> Result<(), SpoolError> {
-        self.0.iter().try_for_each(|(chain, asset)| tend(tx, *chain, asset, now, events))
+        self.0.iter().try_for_each(|(chain, asset)| tend(tx, (*chain, asset), now, time, events))
     }
 }
 
@@ -127,7 +128,7 @@ pub fn resume(
         what: format!("account {asset} with {chain} goes on, by {by}: {why}"),
     });
     mark(tx, (chain, asset), Act::Resume, why, by, now)?;
-    tend(tx, chain, asset, now, events)
+    tend(tx, (chain, asset), now, now.seconds(), events)
 }
 
 fn mark(
@@ -202,11 +203,14 @@ pub(crate) fn leave(
 /// of the others to be looked at when its window frees it.
 ///
 /// Where nobody may wait any more, because the account is closed, all are woken to be refused.
+///
+/// `time` is the chain's, by which the next judgement counts: woken by another clock, a message would
+/// be judged too early, and woken again, without a pause.
 pub(crate) fn tend(
     tx: &mut Tx<'_>,
-    chain: ChainId,
-    asset: &Asset,
+    (chain, asset): (ChainId, &Asset),
     now: UnixMillis,
+    time: UnixSeconds,
     events: &mut Vec<Event>,
 ) -> Result<(), SpoolError> {
     let waiting = tx.waiting(chain, asset, REQUEST_MESSAGES_MAX)?;
@@ -216,8 +220,18 @@ pub(crate) fn tend(
     }
     let (mut woken, mut wanted, mut next) = (Vec::new(), Amount::ZERO, None);
     for message in waiting {
+        match state(tx, &message.id)? {
+            Some(State::Suspended) => {}
+            // Gone without a word: it keeps nobody waiting.
+            None => {
+                tx.take_waiting(&message.id)?;
+                continue;
+            }
+            // It was woken and has its turn now. When it is over, those behind it are looked at.
+            Some(_) => break,
+        }
         wanted = wanted.saturating_add(message.amount);
-        match row.account.fits(wanted, now.seconds()) {
+        match row.account.fits(wanted, time) {
             _ if row.account.terms.is_none() => woken.push(message.id),
             Ok(()) => woken.push(message.id),
             // Never by itself, it is refused; never together with others, it waits for its turn.
@@ -243,6 +257,12 @@ pub(crate) fn tend(
         events.push(Event::Woken { chain, asset: asset.clone(), ids: woken });
     }
     Ok(())
+}
+
+/// The state of an inbound message; none if it is not in the queue.
+fn state(tx: &Tx<'_>, id: &MessageId) -> Result<Option<State>, SpoolError> {
+    let Some((batch, _)) = tx.find(Direction::Inbound, id)? else { return Ok(None) };
+    Ok(tx.batch(Direction::Inbound, batch)?.map(|batch| batch.state))
 }
 
 /// When a message that was suspended is looked at without being woken: an hour from now, when its

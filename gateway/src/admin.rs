@@ -61,6 +61,8 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 /// What the calls work with.
 pub struct Admin {
     gateway: Arc<Gateway>,
+    /// Commands that change an account on the chain take turns: each starts from what it is.
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// Who calls, as the kernel says.
@@ -88,7 +90,7 @@ impl Admin {
     /// Answers for this gateway.
     #[must_use]
     pub fn new(gateway: Arc<Gateway>) -> Self {
-        Self { gateway }
+        Self { gateway, turn: tokio::sync::Mutex::new(()) }
     }
 }
 

@@ -75,8 +75,8 @@ pub struct Identity {
 pub const CLAIMED_MESSAGES_MAX: u64 = 16_384;
 
 /// Most proven messages kept for one source chain that wait for room in their accounts. Each has
-/// locked money there, so there may be more of them; beyond it nothing of that chain is taken, with
-/// value or without, until some have ended.
+/// locked money there, so there may be more of them; beyond it no more value of that chain is taken
+/// until some have ended.
 pub const SUSPENDED_MESSAGES_MAX: u64 = 65_536;
 
 /// One gateway: what its two pipelines, its peers' requests and its users' questions share.

@@ -28,10 +28,11 @@ pub async fn messages(gateway: &Gateway, source: ChainId, batches: Vec<IncomingB
         return Response::Refused(reply);
     }
     let (mut replies, mut taken) = (Vec::with_capacity(count), Vec::new());
+    let is_full = suspended(gateway, source) > SUSPENDED_MESSAGES_MAX;
     for batch in batches {
         let mut envelopes = Vec::with_capacity(batch.claims.len());
         for claim in batch.claims {
-            match check(gateway, source, claim) {
+            match check(gateway, source, claim).and_then(|envelope| room(envelope, is_full)) {
                 Ok(envelope) => {
                     envelopes.push(envelope);
                     replies.push(Reply::new(Code::ACCEPTED, "on disk, not yet proven"));
@@ -66,9 +67,8 @@ fn refusal(gateway: &Gateway, source: ChainId, count: usize) -> Option<Reply> {
     }
     let state = gateway.spool.healthy().and_then(|()| {
         gateway.spool.read(|tx| {
-            let of = |state| tx.count_for(Direction::Inbound, source, state);
-            let waiting = (of(State::Claimed)?, of(State::Suspended)?);
-            Ok::<_, SpoolError>((waiting, tx.frozen(source)?.is_some()))
+            let claimed = tx.count_for(Direction::Inbound, source, State::Claimed)?;
+            Ok::<_, SpoolError>((claimed, tx.frozen(source)?.is_some()))
         })
     });
     match state {
@@ -78,15 +78,28 @@ fn refusal(gateway: &Gateway, source: ChainId, count: usize) -> Option<Reply> {
             Some(Reply::new(Code::SPOOL_FULL, "the spool takes nothing now").retry_after(60))
         }
         Ok((_, true)) => Some(Reply::new(Code::CONFLICT, "frozen after conflicting evidence")),
-        Ok(((claimed, suspended), false)) => {
-            let full = claimed.saturating_add(count as u64) > CLAIMED_MESSAGES_MAX
-                || suspended.saturating_add(count as u64) > SUSPENDED_MESSAGES_MAX;
-            let text = format!(
-                "{claimed} messages of {source} are waiting for their proofs, {suspended} for room"
-            );
+        Ok((claimed, false)) => {
+            let full = claimed.saturating_add(count as u64) > CLAIMED_MESSAGES_MAX;
+            let text = format!("{claimed} messages of {source} are waiting for their proofs");
             full.then(|| Reply::new(Code::RATE_LIMIT, text).retry_after(10))
         }
     }
+}
+
+/// How many proven messages of a chain wait for room.
+fn suspended(gateway: &Gateway, source: ChainId) -> u64 {
+    let of = |tx: &Tx<'_>| tx.count_for(Direction::Inbound, source, State::Suspended);
+    // A spool that fails takes nothing at all: `store` tells.
+    gateway.spool.read(of).unwrap_or(0)
+}
+
+/// Where too many messages wait for room, no more value is taken; what has none goes on.
+fn room(envelope: Envelope, is_full: bool) -> Result<Envelope, Reply> {
+    if is_full && envelope.message.fields().value.is_some() {
+        let text = "too many messages of this chain wait for room in their accounts";
+        return Err(Reply::new(Code::RATE_LIMIT, text).retry_after(600));
+    }
+    Ok(envelope)
 }
 
 /// Whether a claim is a message from that chain to this one. Nothing is believed yet.

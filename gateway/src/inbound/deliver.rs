@@ -12,6 +12,7 @@ use distpos_proto::{
 use distpos_spool::{Batch, Direction, SpoolError, State, Tx};
 
 use crate::{
+    account::{self, Changed},
     chain::{ChainError, Submission, Submitted},
     event::Event,
     gateway::Gateway,
@@ -212,7 +213,7 @@ pub async fn put_off(
     let moving = gateway.spool.transact(move |tx| {
         let mut events = Vec::new();
         let old = let_go(tx, source, &ids, now, &mut events)?;
-        let pace = move |held: &Batch| pace(cause, held.attempts);
+        let pace = move |held: &Batch| in_time(pace(cause, held.attempts), held, now);
         let delay = later.put_off(tx, Direction::Inbound, &ids, &OPEN, pace)?;
         Ok::<_, SpoolError>((old, delay, events))
     });
@@ -249,7 +250,22 @@ fn let_go(
     }
     standing::let_go(tx, source, &old, now, events)?;
     remove(tx, Direction::Inbound, &old, now)?;
+    // One that was proven once may stand in a row: nobody is to wait behind what is gone.
+    let mut changed = Changed::default();
+    for id in &old {
+        account::leave(tx, *id, &mut changed)?;
+    }
+    changed.tend(tx, now, now.seconds(), events)?;
     Ok(old.len())
+}
+
+/// A long wait ends when the first of the messages expires: then it is void, and its sender waits for
+/// the money.
+fn in_time(cause: Cause, held: &Batch, now: UnixMillis) -> Cause {
+    let Cause::Temporary { retry_after: Some(seconds) } = cause else { return cause };
+    let left = held.expires().0.saturating_add(1).checked_sub(now.seconds().0).filter(|s| *s > 0);
+    let left = left.map_or(seconds, |left| u32::try_from(left).unwrap_or(seconds));
+    Cause::Temporary { retry_after: Some(seconds.min(left)) }
 }
 
 /// A proof that is long in coming is asked for less often: the block may never be final.

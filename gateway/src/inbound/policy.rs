@@ -372,7 +372,7 @@ impl Round {
             self.changed.note(chain, &asset);
             self.events.push(Event::Suspended { chain, asset, ids, reply });
         }
-        self.changed.tend(tx, self.at, &mut self.events)?;
+        self.changed.tend(tx, self.at, self.ground.now, &mut self.events)?;
         Ok((self.decided, self.events))
     }
 }

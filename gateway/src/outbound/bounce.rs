@@ -2,12 +2,14 @@
 //! allow (`docs/protocol.md`, *Ends*).
 
 use distpos_proto::{
+    account::Figures,
+    amount::Amount,
     chain::ChainId,
     code::{Code, Reply},
     message::{Message, MessageId},
     receipt::Outcome,
 };
-use distpos_spool::{Batch, Direction, SpoolError, State};
+use distpos_spool::{AccountRow, Batch, Direction, SpoolError, State};
 
 use crate::{
     event::Event,
@@ -61,9 +63,12 @@ pub async fn bounce(
 ) -> Result<Vec<MessageId>, SpoolError> {
     let all: Vec<MessageId> =
         batches.iter().flat_map(|batch| batch.items.iter().map(|item| item.id)).collect();
-    // An open account was agreed with somebody there.
+    // An account was agreed with somebody there, or money has moved: it may be closed by now.
     let known = gateway.spool.read(|tx| {
-        let open = |(_, row): &(_, distpos_spool::AccountRow)| row.account.terms.is_some();
+        let open = |(_, row): &(_, AccountRow)| {
+            let Figures { reserve, received, sent, .. } = row.account.figures;
+            row.account.terms.is_some() || [reserve, received, sent] != [Amount::ZERO; 3]
+        };
         Ok::<_, SpoolError>(tx.seen(peer)?.is_some() || tx.accounts_with(peer)?.iter().any(open))
     })?;
     if gateway.correspondents.is_named(peer) || known {

@@ -204,7 +204,7 @@ fn follow_events(
     }
     shift(tx, Direction::Inbound, &here, &OPEN, to(State::Ended, Some(now), None), now)?;
     remove(tx, Direction::Outbound, &gone, now)?;
-    told.changed.tend(tx, now, told.events)
+    told.changed.tend(tx, now, told.time, told.events)
 }
 
 /// The journal's line for a refund: one without a receipt says so, and why.

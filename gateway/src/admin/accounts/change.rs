@@ -1,5 +1,7 @@
 //! What changes an account that is there.
 
+use std::time::Duration;
+
 use distpos_proto::{
     account::{Change, Limits, Window},
     amount::Amount,
@@ -32,6 +34,8 @@ const NOTE_BYTES_MAX: usize = 200;
 pub(in crate::admin) async fn limit(call: &mut Call<'_>, name: &Name) -> Result<DoneView, Refusal> {
     let (asked, _) = call.read(|body: &LimitAsked| &body.reason)?;
     let gateway = &call.admin.gateway;
+    let _turn = call.admin.turn.lock().await;
+    caught_up(gateway).await?;
     let (row, terms) = open_account(gateway, name)?;
     if asked.limits == LimitsAsked::default() {
         return Err(Refusal::malformed("no limit is named: credit_limit, window_max or window"));
@@ -46,6 +50,8 @@ pub(in crate::admin) async fn limit(call: &mut Call<'_>, name: &Name) -> Result<
 pub(in crate::admin) async fn close(call: &mut Call<'_>, name: &Name) -> Result<DoneView, Refusal> {
     call.read(|body: &Reasoned| &body.reason)?;
     let gateway = &call.admin.gateway;
+    let _turn = call.admin.turn.lock().await;
+    caught_up(gateway).await?;
     let (row, _) = open_account(gateway, name)?;
     let transaction = tell_chain(gateway, name, None, row.account.limits).await?;
     let view = done(gateway, name, Some(transaction))?;
@@ -215,6 +221,37 @@ fn conflict(text: impl std::fmt::Display) -> Refusal {
 }
 
 /// Sets terms and limits on the chain; gives the transaction.
+/// Waits until this gateway has read its chain to the end: what is not named stays as it is *there*,
+/// and an older copy written back would take back what was changed meanwhile.
+pub(super) async fn caught_up(gateway: &Gateway) -> Result<(), Refusal> {
+    // On EVM the command asks the contract itself.
+    if gateway.facts().family == Family::Evm {
+        return Ok(());
+    }
+    let started = tokio::time::Instant::now();
+    loop {
+        let head = gateway.chain.head().await.map_err(|error| {
+            let reply = Reply::new(Code::NO_ANSWER, format!("chain: {error}"));
+            Refusal::by_reply(StatusCode::SERVICE_UNAVAILABLE, &reply)
+        })?;
+        let read = gateway.spool.read(|tx| tx.cursor())?.map(|cursor| cursor.height);
+        if read.is_some_and(|read| read >= head.height) {
+            return Ok(());
+        }
+        if started.elapsed() > CATCH_UP_TIME_MAX {
+            let read = read.map_or_else(|| "none".to_owned(), |read| read.to_string());
+            return Err(Refusal::temporary(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format_args!("the chain is at block {}, read are {read}: try again", head.height),
+            ));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// How long a command waits for blocks to be read; less than its client waits.
+const CATCH_UP_TIME_MAX: Duration = Duration::from_secs(5);
+
 pub(super) async fn tell_chain(
     gateway: &Gateway,
     name: &Name,

@@ -14,7 +14,7 @@ use hyper::StatusCode;
 
 use super::{
     Name,
-    change::{limits, limits_view, tell_chain},
+    change::{caught_up, limits, limits_view, tell_chain},
     read::unopened_state,
 };
 use crate::{
@@ -32,6 +32,8 @@ pub(in crate::admin) async fn open(call: &mut Call<'_>, name: &Name) -> Result<D
     let (asked, _) = call.read(|body: &OpenAsked| &body.reason)?;
     let gateway = &call.admin.gateway;
     let trusted = believed(gateway, name.chain)?;
+    let _turn = call.admin.turn.lock().await;
+    caught_up(gateway).await?;
     let row = gateway.spool.read(|tx| tx.account(name.chain, &name.asset))?.unwrap_or_default();
     let limits = limits(row.account.limits, &asked.limits)?;
     let known = gateway.spool.read(|tx| tx.terms(name.chain, &name.asset))?;
@@ -47,7 +49,9 @@ pub(in crate::admin) async fn open(call: &mut Call<'_>, name: &Name) -> Result<D
         transaction: None,
         note: (!note.is_empty()).then(|| note.to_owned()),
     };
-    if row.account.terms == Some(hash) && asked.limits == LimitsAsked::default() {
+    // Others may have been signed since, by mistake: then these are signed again.
+    let is_signed = known.ours.as_ref().is_none_or(|ours| ours.terms.hash() == hash);
+    if row.account.terms == Some(hash) && is_signed && asked.limits == LimitsAsked::default() {
         return Ok(done(AccountState::Open, "it is open under these terms already"));
     }
     let signed = papers::sign(gateway, terms).await?;
