@@ -34,6 +34,7 @@ mod credit_expiry;
 mod credit_no_receipt;
 mod credit_refusals;
 mod credit_restarts;
+mod credit_turns;
 
 // What breaks, and comes back.
 mod chaos;
