@@ -10,9 +10,10 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     audit::{Ends, audit},
-    contract::{Arg, Guard, Kind, encoded},
+    contract::{Arg, encoded},
     daemon::until,
     engine::Engine,
+    exhausted::{delivered, waits},
     there_and_back::ECHO,
     world::{ASSET, ENDED_WITHIN, ETHER, Order, Pair, Side, newcomer},
 };
@@ -188,20 +189,6 @@ fn pay(from: &Side, number: usize, tenths: u128) -> Message {
 /// So many tenths of an ether, as commands print them.
 fn tenths(count: u128) -> String {
     (count * TENTH).to_string()
-}
-
-/// A message has come, is proven, and waits for room.
-fn waits(side: &Side, message: &Message) {
-    let view = side.message_when(message.id(), |view| view.code.as_deref() == Some("4.2.1"));
-    assert_eq!(view.state, "suspended", "{view:?}");
-    assert_eq!(side.contract().guard(message.id()), Guard::None, "{view:?}");
-}
-
-/// The deliveries of these messages, in the order of the chain.
-fn delivered(side: &Side, of: &[MessageId]) -> Vec<MessageId> {
-    let order = side.contract().events(side.start).order;
-    let found = order.into_iter().filter(|(kind, id)| *kind == Kind::Delivered && of.contains(id));
-    found.map(|(_, id)| id).collect()
 }
 
 /// The operator adds to the end of the configuration.

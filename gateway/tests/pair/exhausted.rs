@@ -1,7 +1,7 @@
 //! An account is used up: value waits in the order in which it was sent, notes pass, and a deposit,
 //! traffic the other way or a settlement lets as much go on as it makes room for.
 
-use distpos_gateway::submit::{MessageView, Outcome};
+use distpos_gateway::submit::Outcome;
 use distpos_proto::message::{Message, MessageId};
 
 use crate::{
@@ -26,10 +26,7 @@ fn value_waits_until_there_is_room(engine: Engine) {
 
     // More than there is room for, and two after it of which the first alone would fit.
     let waiting = [pay(2, 10), pay(3, 4), pay(4, 8)];
-    for message in &waiting {
-        let view = waits(b, message);
-        assert_eq!(b.contract().guard(message.id()), Guard::None, "{view:?}");
-    }
+    waiting.iter().for_each(|message| waits(b, message));
     let note = a.send(&Order { to: &newcomer("b1c2", 5), value: 0, data: b"a note", gas: 0 });
     a.ends(&note, Outcome::Delivered);
 
@@ -61,14 +58,14 @@ fn value_waits_until_there_is_room(engine: Engine) {
 }
 
 /// A message has come, is proven, and waits for room.
-fn waits(side: &Side, message: &Message) -> MessageView {
+pub(crate) fn waits(side: &Side, message: &Message) {
     let view = side.message_when(message.id(), |view| view.code.as_deref() == Some("4.2.1"));
     assert_eq!(view.state, "suspended", "{view:?}");
-    view
+    assert_eq!(side.contract().guard(message.id()), Guard::None, "{view:?}");
 }
 
 /// The deliveries of these messages, in the order of the chain.
-fn delivered(side: &Side, of: &[MessageId]) -> Vec<MessageId> {
+pub(crate) fn delivered(side: &Side, of: &[MessageId]) -> Vec<MessageId> {
     let order = side.contract().events(side.start).order;
     let found = order.into_iter().filter(|(kind, id)| *kind == Kind::Delivered && of.contains(id));
     found.map(|(_, id)| id).collect()
