@@ -147,7 +147,11 @@ async fn a_message_with_an_altered_chain_id_is_paid_out_of_nobodys_account() {
     // In a block of c3's own, asked for a true message of c3's: its content is another chain's.
     let more = world.send("c3", world.user("b1c2"), 30, 0).await;
     world.pass(SOON).await;
-    assert!(world.happened_with(&["proof-invalid source=c3"]) > 3, "{:#?}", world.story());
+    assert!(
+        world.happened_with(&["proof-invalid source=c3", "source is e2e4/"]) > 3,
+        "{:#?}",
+        world.story()
+    );
     assert_eq!(b.state(Direction::Inbound, &more), Some(State::Claimed));
     assert_eq!(world.balance("b1c2"), amount(FUNDS + 250));
     assert_eq!(b.figures(cid("e2e4"), ASSET).received, amount(0), "e2e4 owes nothing");
