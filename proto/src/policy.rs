@@ -1,7 +1,7 @@
 //! What is let in: named checks in a fixed order, over a proven message.
 //!
 //! Nothing here asks anybody: what the checks go by is handed in as a [`Case`], and what others had
-//! to be asked for (hooks, the local chain) comes with it as [`Found`].
+//! to be asked for (hooks, the local chain) comes with it as [`Failing`].
 
 use crate::{
     account::{Account, Bucket, Shortage, Window},
