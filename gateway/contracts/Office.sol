@@ -61,7 +61,8 @@ contract Office is Vault, Staff {
     }
 
     /// Opens an account under terms, changes its terms or limits, or closes it (terms 0). Its token
-    /// stays. What is sent in the token to the peer is counted in the account opened last.
+    /// stays. What is sent in the token to the peer is counted in the account opened last; once that
+    /// is closed, in the next one that is opened or set anew.
     function setAccount(
         string calldata chain,
         string calldata asset,
@@ -79,13 +80,13 @@ contract Office is Vault, Staff {
         // The own coin is sent without an account too: it is the coin, whoever opens one.
         uint32 index = indexOf(asset);
         if (token != account.token && (account.known || index == COIN)) revert OtherToken();
+        // New limits of one must not move what is sent to it from another that is open.
+        if (terms != 0 && (account.terms == 0 || !isNamed(peer, token))) assetsFor[peer][token] = index;
         settleWindow(account, windowSeconds);
         (account.known, account.token, account.terms) = (true, token, terms);
         account.creditLimit = capped(creditLimit);
         account.windowMax = capped(windowMax);
         if (token != address(0)) isBacking[token] = true;
-        // Closing one does not take the token from another that is open.
-        if (terms != 0) assetsFor[peer][token] = index;
         emit AccountSet(chain, asset, token, terms, creditLimit, windowMax, windowSeconds);
     }
 
@@ -255,6 +256,11 @@ contract Office is Vault, Staff {
         account.used = duration == 0 ? 0 : uint192((used + duration - 1) / duration * next);
         account.usedAt = uint64(block.timestamp);
         account.windowSeconds = next;
+    }
+
+    /// Whether what is sent in a token to a peer is counted in an account that is open.
+    function isNamed(uint128 peer, address token) private view returns (bool) {
+        return accountFor(peer, assets[assetIndexFor(peer, token)]).terms != 0;
     }
 
     /// The index of an asset's name, new if need be.

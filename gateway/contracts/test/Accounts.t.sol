@@ -163,6 +163,48 @@ contract AccountsTest is Base {
         assertEq(door.assetFor(THERE, address(0)), "b1c2/shell");
     }
 
+    /// Two names of one token: what is sent goes by the one opened last, and new limits of the other
+    /// do not change that.
+    function test_new_limits_of_one_name_do_not_take_the_token_from_the_other() public {
+        address token = openToken(new Token());
+        vm.startPrank(owner);
+        door.setAccount(THERE, "b1c2/shell", token, TERMS, 0, 0, 0);
+        assertEq(door.assetFor(THERE, token), "b1c2/shell");
+        door.setAccount(THERE, ASSET, token, TERMS, 77, 0, 0);
+        assertEq(door.assetFor(THERE, token), "b1c2/shell");
+        door.setAccount(THERE, ASSET, token, keccak256("new terms"), 77, 0, 0);
+        assertEq(door.assetFor(THERE, token), "b1c2/shell");
+        // Closed and opened again, it is the one opened last.
+        door.setAccount(THERE, ASSET, token, 0, 77, 0, 0);
+        assertEq(door.assetFor(THERE, token), "b1c2/shell");
+        door.setAccount(THERE, ASSET, token, TERMS, 77, 0, 0);
+        vm.stopPrank();
+        assertEq(door.assetFor(THERE, token), ASSET);
+    }
+
+    /// Closing the name that a token goes by: setting the other one anew, with the values that it
+    /// has, makes the token go by that.
+    function test_an_open_name_takes_over_from_a_closed_one() public {
+        address token = openToken(new Token());
+        bytes32 others = keccak256("terms of the shell");
+        vm.startPrank(owner);
+        door.setAccount(THERE, "b1c2/shell", token, others, 0, 0, 0);
+        door.setAccount(THERE, "b1c2/shell", token, 0, 0, 0, 0);
+        door.setAccount(THERE, ASSET, token, TERMS, 0, 0, 0);
+        // The coin's own name, too.
+        door.setAccount(THERE, "b1c2/coin", address(0), others, 0, 0, 0);
+        door.setAccount(THERE, "b1c2/coin", address(0), 0, 0, 0, 0);
+        door.setAccount(THERE, COIN, address(0), TERMS, 0, 0, 0);
+        vm.stopPrank();
+        assertEq(door.assetFor(THERE, token), ASSET);
+        assertEq(door.assetFor(THERE, address(0)), COIN);
+        vm.recordLogs();
+        vm.prank(alice);
+        door.sendToken(token, 50, TO, "", 0, 0, 0);
+        assertTrue(carries(TERMS), "what leaves has terms");
+        assertEq(pendingOut(THERE, ASSET), 50, "pending");
+    }
+
     /// A token's account that is closed keeps its token: no way to swap it by closing.
     function test_a_closed_account_keeps_its_token() public {
         address token = openToken(new Token());
