@@ -35,6 +35,7 @@ contract Office is Vault, Staff {
     error OtherToken();
     error OtherAmount();
     error NoChange();
+    error NoNote();
     error NotAPayout();
     error ReserveShort();
     error FloatShort();
@@ -106,7 +107,8 @@ contract Office is Vault, Staff {
     }
 
     /// Books a settlement that happened elsewhere. Above zero, float becomes the peer's reserve.
-    /// Below, the reserve shrinks: it is paid to `to`, or becomes float where that is 0.
+    /// Below, the reserve shrinks: what of it is not spent can be paid to `to`; where that is 0, it
+    /// becomes float. The note tells it from a deposit.
     function settle(string calldata chain, string calldata asset, int256 change, address to, string calldata note)
         external
         onlyOwner
@@ -115,6 +117,7 @@ contract Office is Vault, Staff {
         Account storage account = accountFor(chainOf(chain), asset);
         if (!account.known) revert NoAccount();
         if (change == 0) revert NoChange();
+        if (bytes(note).length == 0) revert NoNote();
         address token = account.token;
         uint256 before = coverOf(account);
         uint256 amount = magnitude(change);
@@ -123,10 +126,11 @@ contract Office is Vault, Staff {
             raise(account, amount);
             if (!affords(token, coverOf(account) - before, 0)) revert FloatShort();
         } else {
-            if (amount > account.reserve) revert ReserveShort();
+            // What has been spent of a reserve is not there to be given back.
+            if (amount > account.reserve || (to != address(0) && amount > before)) revert ReserveShort();
             account.reserve -= uint128(amount);
-            // What has been spent of a reserve is not there to be given back: float may be.
-            if (to != address(0) && !affords(token, amount, before - coverOf(account))) revert FloatShort();
+            // Of a vault that has lost money nobody is paid first.
+            if (to != address(0) && !affords(token, amount, amount)) revert FloatShort();
         }
         recount(account, token, before);
         emit ReserveChanged(chain, asset, msg.sender, change, note);

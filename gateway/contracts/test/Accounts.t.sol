@@ -400,7 +400,7 @@ contract AccountsTest is Base {
         door.deposit{value: 1}(THERE, COIN, 1);
         vm.prank(owner);
         vm.expectRevert(Vault.TooMuch.selector);
-        door.settle(THERE, COIN, type(int256).max, address(0), "");
+        door.settle(THERE, COIN, type(int256).max, address(0), "invoice 7");
         assertEq(door.coveredOf(address(0)), type(uint128).max, "covered");
     }
 
@@ -427,7 +427,7 @@ contract AccountsTest is Base {
         assertEq(address(door).balance, 100 ether, "nothing moved");
         vm.prank(owner);
         vm.expectRevert(Office.FloatShort.selector);
-        door.settle(THERE, COIN, 70 ether + 1, address(0), "");
+        door.settle(THERE, COIN, 70 ether + 1, address(0), "invoice 7");
         settle(70 ether, address(0));
         assertEq(door.coveredOf(address(0)), 100 ether, "all of it");
     }
@@ -441,7 +441,7 @@ contract AccountsTest is Base {
         assertEq(door.coveredOf(address(0)), 0, "nothing is covered by it");
         vm.prank(owner);
         vm.expectRevert(Office.FloatShort.selector);
-        door.settle(THERE, COIN, 1, address(0), "");
+        door.settle(THERE, COIN, 1, address(0), "invoice 7");
     }
 
     function test_a_deposit_is_given_back_or_becomes_float() public {
@@ -470,6 +470,45 @@ contract AccountsTest is Base {
         assertEq(door.coveredOf(token), 0, "covered");
     }
 
+    /// What a peer has spent of its reserve is not given back; it can be written off, without a payout.
+    function test_what_is_spent_is_not_given_back() public {
+        door.deposit{value: 10 ether}(THERE, COIN, 10 ether);
+        assertDelivered(deliver(payment(1, 6 ether)));
+        assertEq(reserveOf(THERE, COIN), 10 ether, "the figure stays");
+        vm.deal(bob, 0);
+        vm.prank(owner);
+        vm.expectRevert(Office.ReserveShort.selector);
+        door.settle(THERE, COIN, -4 ether - 1, bob, "more than is left");
+        settle(-4 ether, bob);
+        assertEq(bob.balance, 4 ether, "bob");
+        assertEq(door.coveredOf(address(0)), 0, "covered");
+        assertEq(door.free(address(0)), 100 ether, "the float is untouched");
+        vm.prank(owner);
+        vm.expectRevert(Office.ReserveShort.selector);
+        door.settle(THERE, COIN, -1, bob, "nothing is left");
+        // What was paid back elsewhere: from now on the peer owes it.
+        settle(-6 ether, address(0));
+        assertEq(reserveOf(THERE, COIN), 0, "reserve");
+        assertEq(door.free(address(0)), 100 ether, "the float is untouched");
+    }
+
+    /// Of a vault that has lost money nobody is paid first.
+    function test_nothing_is_given_back_at_anothers_cost() public {
+        vm.startPrank(owner);
+        door.setPeer("feed", TAG_THERE);
+        door.setAccount("feed", COIN, address(0), TERMS, 0, 0, 0);
+        vm.stopPrank();
+        door.deposit{value: 10 ether}(THERE, COIN, 10 ether);
+        door.deposit{value: 10 ether}("feed", COIN, 10 ether);
+        vm.deal(address(door), 19 ether);
+        vm.prank(owner);
+        vm.expectRevert(Office.FloatShort.selector);
+        door.settle(THERE, COIN, -10 ether, bob, "first");
+        door.fund{value: 1 ether}();
+        settle(-10 ether, bob);
+        assertEq(bob.balance, 10 ether, "bob");
+    }
+
     function test_wrong_settlements_change_nothing() public {
         door.deposit{value: 9}(THERE, COIN, 9);
         address refusing = address(new Reverter(false));
@@ -481,21 +520,25 @@ contract AccountsTest is Base {
         }
         vm.startPrank(owner);
         vm.expectRevert(Office.ReserveShort.selector);
-        door.settle(THERE, COIN, -10, bob, "");
+        door.settle(THERE, COIN, -10, bob, "wrong");
         vm.expectRevert(Office.ReserveShort.selector);
-        door.settle(THERE, COIN, type(int256).min, bob, "");
+        door.settle(THERE, COIN, type(int256).min, bob, "wrong");
         vm.expectRevert(Office.NoChange.selector);
-        door.settle(THERE, COIN, 0, address(0), "");
+        door.settle(THERE, COIN, 0, address(0), "wrong");
+        vm.expectRevert(Office.NoNote.selector);
+        door.settle(THERE, COIN, 5, address(0), "");
+        vm.expectRevert(Office.NoNote.selector);
+        door.settle(THERE, COIN, -5, bob, "");
         vm.expectRevert(Office.NotAPayout.selector);
         door.settle(THERE, COIN, 5, bob, "a sign is wrong");
         vm.expectRevert(Vault.NoAccount.selector);
-        door.settle("feed", COIN, 5, address(0), "");
+        door.settle("feed", COIN, 5, address(0), "wrong");
         vm.expectRevert(Vault.NoAccount.selector);
-        door.settle(THERE, "b1c2/other", 5, address(0), "");
+        door.settle(THERE, "b1c2/other", 5, address(0), "wrong");
         vm.expectRevert(Office.PaymentRefused.selector);
-        door.settle(THERE, COIN, -5, refusing, "");
+        door.settle(THERE, COIN, -5, refusing, "wrong");
         vm.expectRevert(Office.PaymentRefused.selector);
-        door.settle(THERE, COIN, -5, address(door), "");
+        door.settle(THERE, COIN, -5, address(door), "wrong");
         vm.stopPrank();
         assertEq(reserveOf(THERE, COIN), 9, "reserve");
         assertEq(door.coveredOf(address(0)), 9, "covered");
