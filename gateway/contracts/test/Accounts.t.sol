@@ -509,6 +509,33 @@ contract AccountsTest is Base {
         assertEq(bob.balance, 10 ether, "bob");
     }
 
+    /// The own coin leaves without an account: what is closed is counted, and can be settled, as in
+    /// one that was closed.
+    function test_what_was_sent_without_an_account_can_be_settled() public {
+        vm.startPrank(owner);
+        door.setPeer("feed", TAG_THERE);
+        vm.expectRevert(Vault.NoAccount.selector);
+        door.settle("feed", COIN, 5, address(0), "nothing was sent");
+        vm.stopPrank();
+        vm.prank(alice);
+        close(door.send{value: 3 ether}("feedxabc", "", 0, 0, 0));
+        vm.startPrank(owner);
+        vm.expectRevert(Office.FloatShort.selector);
+        door.settle("feed", COIN, 100 ether + 1, address(0), "more than the float");
+        door.settle("feed", COIN, 4 ether, address(0), "paid elsewhere");
+        assertEq(door.coveredOf(address(0)), 7 ether, "covered");
+        vm.expectRevert(Office.ReserveShort.selector);
+        door.settle("feed", COIN, -4 ether - 1, bob, "more than the reserve");
+        door.settle("feed", COIN, -4 ether, bob, "given back");
+        vm.stopPrank();
+        assertEq(bob.balance, 4 ether, "bob");
+        assertEq(door.coveredOf(address(0)), 3 ether, "what was sent is still the peer's");
+        (bool open,,,,,,) = door.accountOf("feed", COIN);
+        assertTrue(!open, "not opened by it");
+        vm.expectRevert(Vault.NoAccount.selector);
+        door.deposit{value: 1}("feed", COIN, 1);
+    }
+
     function test_wrong_settlements_change_nothing() public {
         door.deposit{value: 9}(THERE, COIN, 9);
         address refusing = address(new Reverter(false));
