@@ -35,6 +35,7 @@ contract Office is Vault, Staff {
     error OtherToken();
     error OtherAmount();
     error NoChange();
+    error NoNote();
     error NotAPayout();
     error ReserveShort();
     error FloatShort();
@@ -61,7 +62,8 @@ contract Office is Vault, Staff {
     }
 
     /// Opens an account under terms, changes its terms or limits, or closes it (terms 0). Its token
-    /// stays. What is sent in the token to the peer is counted in the account opened last.
+    /// stays. What is sent in the token to the peer is counted in the account opened last; once that
+    /// is closed, in the next one that is opened or set anew.
     function setAccount(
         string calldata chain,
         string calldata asset,
@@ -79,13 +81,13 @@ contract Office is Vault, Staff {
         // The own coin is sent without an account too: it is the coin, whoever opens one.
         uint32 index = indexOf(asset);
         if (token != account.token && (account.known || index == COIN)) revert OtherToken();
+        // New limits of one must not move what is sent to it from another that is open.
+        if (terms != 0 && (account.terms == 0 || !isNamed(peer, token))) assetsFor[peer][token] = index;
         settleWindow(account, windowSeconds);
         (account.known, account.token, account.terms) = (true, token, terms);
         account.creditLimit = capped(creditLimit);
         account.windowMax = capped(windowMax);
         if (token != address(0)) isBacking[token] = true;
-        // Closing one does not take the token from another that is open.
-        if (terms != 0) assetsFor[peer][token] = index;
         emit AccountSet(chain, asset, token, terms, creditLimit, windowMax, windowSeconds);
     }
 
@@ -105,15 +107,18 @@ contract Office is Vault, Staff {
     }
 
     /// Books a settlement that happened elsewhere. Above zero, float becomes the peer's reserve.
-    /// Below, the reserve shrinks: it is paid to `to`, or becomes float where that is 0.
+    /// Below, the reserve shrinks: what of it is not spent can be paid to `to`; where that is 0, it
+    /// becomes float. The note tells it from a deposit.
     function settle(string calldata chain, string calldata asset, int256 change, address to, string calldata note)
         external
         onlyOwner
         locked
     {
         Account storage account = accountFor(chainOf(chain), asset);
-        if (!account.known) revert NoAccount();
+        // The own coin leaves without an account too, and what was closed is counted in one.
+        if (!account.known && account.sent == 0) revert NoAccount();
         if (change == 0) revert NoChange();
+        if (bytes(note).length == 0) revert NoNote();
         address token = account.token;
         uint256 before = coverOf(account);
         uint256 amount = magnitude(change);
@@ -122,10 +127,11 @@ contract Office is Vault, Staff {
             raise(account, amount);
             if (!affords(token, coverOf(account) - before, 0)) revert FloatShort();
         } else {
-            if (amount > account.reserve) revert ReserveShort();
+            // What has been spent of a reserve is not there to be given back.
+            if (amount > account.reserve || (to != address(0) && amount > before)) revert ReserveShort();
             account.reserve -= uint128(amount);
-            // What has been spent of a reserve is not there to be given back: float may be.
-            if (to != address(0) && !affords(token, amount, before - coverOf(account))) revert FloatShort();
+            // Of a vault that has lost money nobody is paid first.
+            if (to != address(0) && !affords(token, amount, amount)) revert FloatShort();
         }
         recount(account, token, before);
         emit ReserveChanged(chain, asset, msg.sender, change, note);
@@ -255,6 +261,11 @@ contract Office is Vault, Staff {
         account.used = duration == 0 ? 0 : uint192((used + duration - 1) / duration * next);
         account.usedAt = uint64(block.timestamp);
         account.windowSeconds = next;
+    }
+
+    /// Whether what is sent in a token to a peer is counted in an account that is open.
+    function isNamed(uint128 peer, address token) private view returns (bool) {
+        return accountFor(peer, assets[assetIndexFor(peer, token)]).terms != 0;
     }
 
     /// The index of an asset's name, new if need be.

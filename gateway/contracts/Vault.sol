@@ -76,6 +76,7 @@ abstract contract Vault is Roles {
     error NoAccount();
     error TooMuch();
     error NothingArrived();
+    error BalanceUnknown();
 
     constructor(string memory chain, bytes8 genesisTag) {
         uint256 word;
@@ -132,16 +133,24 @@ abstract contract Vault is Roles {
         leaveIntake();
     }
 
-    /// What an account holds; nothing of a token that does not say.
-    function holding(address token, address account) internal view returns (uint256 balance) {
-        if (token == address(0)) return account.balance;
-        (, balance) = Tokens.balanceOf(token, account);
+    /// What an account holds, where it is counted: a token that does not say is not taken for one
+    /// that holds nothing, or all that was there before would count as arrived.
+    function holding(address token, address account) internal view returns (uint256) {
+        (bool known, uint256 balance) = told(token, account);
+        if (!known) revert BalanceUnknown();
+        return balance;
     }
 
-    /// What is neither locked nor owed: all covers, and the community's float.
+    /// What an account holds, and whether that is known; 0 where it is not.
+    function told(address token, address account) private view returns (bool known, uint256 balance) {
+        return token == address(0) ? (true, account.balance) : Tokens.balanceOf(token, account);
+    }
+
+    /// What is neither locked nor owed: all covers, and the community's float. Nothing of a token that
+    /// does not say.
     function freeOf(address token) internal view returns (uint256) {
         Held storage h = held[token];
-        uint256 balance = holding(token, address(this));
+        (, uint256 balance) = told(token, address(this));
         uint256 bound = uint256(h.escrow) + h.owed;
         return balance > bound ? balance - bound : 0;
     }

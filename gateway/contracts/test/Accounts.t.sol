@@ -163,6 +163,48 @@ contract AccountsTest is Base {
         assertEq(door.assetFor(THERE, address(0)), "b1c2/shell");
     }
 
+    /// Two names of one token: what is sent goes by the one opened last, and new limits of the other
+    /// do not change that.
+    function test_new_limits_of_one_name_do_not_take_the_token_from_the_other() public {
+        address token = openToken(new Token());
+        vm.startPrank(owner);
+        door.setAccount(THERE, "b1c2/shell", token, TERMS, 0, 0, 0);
+        assertEq(door.assetFor(THERE, token), "b1c2/shell");
+        door.setAccount(THERE, ASSET, token, TERMS, 77, 0, 0);
+        assertEq(door.assetFor(THERE, token), "b1c2/shell");
+        door.setAccount(THERE, ASSET, token, keccak256("new terms"), 77, 0, 0);
+        assertEq(door.assetFor(THERE, token), "b1c2/shell");
+        // Closed and opened again, it is the one opened last.
+        door.setAccount(THERE, ASSET, token, 0, 77, 0, 0);
+        assertEq(door.assetFor(THERE, token), "b1c2/shell");
+        door.setAccount(THERE, ASSET, token, TERMS, 77, 0, 0);
+        vm.stopPrank();
+        assertEq(door.assetFor(THERE, token), ASSET);
+    }
+
+    /// Closing the name that a token goes by: setting the other one anew, with the values that it
+    /// has, makes the token go by that.
+    function test_an_open_name_takes_over_from_a_closed_one() public {
+        address token = openToken(new Token());
+        bytes32 others = keccak256("terms of the shell");
+        vm.startPrank(owner);
+        door.setAccount(THERE, "b1c2/shell", token, others, 0, 0, 0);
+        door.setAccount(THERE, "b1c2/shell", token, 0, 0, 0, 0);
+        door.setAccount(THERE, ASSET, token, TERMS, 0, 0, 0);
+        // The coin's own name, too.
+        door.setAccount(THERE, "b1c2/coin", address(0), others, 0, 0, 0);
+        door.setAccount(THERE, "b1c2/coin", address(0), 0, 0, 0, 0);
+        door.setAccount(THERE, COIN, address(0), TERMS, 0, 0, 0);
+        vm.stopPrank();
+        assertEq(door.assetFor(THERE, token), ASSET);
+        assertEq(door.assetFor(THERE, address(0)), COIN);
+        vm.recordLogs();
+        vm.prank(alice);
+        door.sendToken(token, 50, TO, "", 0, 0, 0);
+        assertTrue(carries(TERMS), "what leaves has terms");
+        assertEq(pendingOut(THERE, ASSET), 50, "pending");
+    }
+
     /// A token's account that is closed keeps its token: no way to swap it by closing.
     function test_a_closed_account_keeps_its_token() public {
         address token = openToken(new Token());
@@ -358,7 +400,7 @@ contract AccountsTest is Base {
         door.deposit{value: 1}(THERE, COIN, 1);
         vm.prank(owner);
         vm.expectRevert(Vault.TooMuch.selector);
-        door.settle(THERE, COIN, type(int256).max, address(0), "");
+        door.settle(THERE, COIN, type(int256).max, address(0), "invoice 7");
         assertEq(door.coveredOf(address(0)), type(uint128).max, "covered");
     }
 
@@ -385,7 +427,7 @@ contract AccountsTest is Base {
         assertEq(address(door).balance, 100 ether, "nothing moved");
         vm.prank(owner);
         vm.expectRevert(Office.FloatShort.selector);
-        door.settle(THERE, COIN, 70 ether + 1, address(0), "");
+        door.settle(THERE, COIN, 70 ether + 1, address(0), "invoice 7");
         settle(70 ether, address(0));
         assertEq(door.coveredOf(address(0)), 100 ether, "all of it");
     }
@@ -399,7 +441,7 @@ contract AccountsTest is Base {
         assertEq(door.coveredOf(address(0)), 0, "nothing is covered by it");
         vm.prank(owner);
         vm.expectRevert(Office.FloatShort.selector);
-        door.settle(THERE, COIN, 1, address(0), "");
+        door.settle(THERE, COIN, 1, address(0), "invoice 7");
     }
 
     function test_a_deposit_is_given_back_or_becomes_float() public {
@@ -428,6 +470,72 @@ contract AccountsTest is Base {
         assertEq(door.coveredOf(token), 0, "covered");
     }
 
+    /// What a peer has spent of its reserve is not given back; it can be written off, without a payout.
+    function test_what_is_spent_is_not_given_back() public {
+        door.deposit{value: 10 ether}(THERE, COIN, 10 ether);
+        assertDelivered(deliver(payment(1, 6 ether)));
+        assertEq(reserveOf(THERE, COIN), 10 ether, "the figure stays");
+        vm.deal(bob, 0);
+        vm.prank(owner);
+        vm.expectRevert(Office.ReserveShort.selector);
+        door.settle(THERE, COIN, -4 ether - 1, bob, "more than is left");
+        settle(-4 ether, bob);
+        assertEq(bob.balance, 4 ether, "bob");
+        assertEq(door.coveredOf(address(0)), 0, "covered");
+        assertEq(door.free(address(0)), 100 ether, "the float is untouched");
+        vm.prank(owner);
+        vm.expectRevert(Office.ReserveShort.selector);
+        door.settle(THERE, COIN, -1, bob, "nothing is left");
+        // What was paid back elsewhere: from now on the peer owes it.
+        settle(-6 ether, address(0));
+        assertEq(reserveOf(THERE, COIN), 0, "reserve");
+        assertEq(door.free(address(0)), 100 ether, "the float is untouched");
+    }
+
+    /// Of a vault that has lost money nobody is paid first.
+    function test_nothing_is_given_back_at_anothers_cost() public {
+        vm.startPrank(owner);
+        door.setPeer("feed", TAG_THERE);
+        door.setAccount("feed", COIN, address(0), TERMS, 0, 0, 0);
+        vm.stopPrank();
+        door.deposit{value: 10 ether}(THERE, COIN, 10 ether);
+        door.deposit{value: 10 ether}("feed", COIN, 10 ether);
+        vm.deal(address(door), 19 ether);
+        vm.prank(owner);
+        vm.expectRevert(Office.FloatShort.selector);
+        door.settle(THERE, COIN, -10 ether, bob, "first");
+        door.fund{value: 1 ether}();
+        settle(-10 ether, bob);
+        assertEq(bob.balance, 10 ether, "bob");
+    }
+
+    /// The own coin leaves without an account: what is closed is counted, and can be settled, as in
+    /// one that was closed.
+    function test_what_was_sent_without_an_account_can_be_settled() public {
+        vm.startPrank(owner);
+        door.setPeer("feed", TAG_THERE);
+        vm.expectRevert(Vault.NoAccount.selector);
+        door.settle("feed", COIN, 5, address(0), "nothing was sent");
+        vm.stopPrank();
+        vm.prank(alice);
+        close(door.send{value: 3 ether}("feedxabc", "", 0, 0, 0));
+        vm.startPrank(owner);
+        vm.expectRevert(Office.FloatShort.selector);
+        door.settle("feed", COIN, 100 ether + 1, address(0), "more than the float");
+        door.settle("feed", COIN, 4 ether, address(0), "paid elsewhere");
+        assertEq(door.coveredOf(address(0)), 7 ether, "covered");
+        vm.expectRevert(Office.ReserveShort.selector);
+        door.settle("feed", COIN, -4 ether - 1, bob, "more than the reserve");
+        door.settle("feed", COIN, -4 ether, bob, "given back");
+        vm.stopPrank();
+        assertEq(bob.balance, 4 ether, "bob");
+        assertEq(door.coveredOf(address(0)), 3 ether, "what was sent is still the peer's");
+        (bool open,,,,,,) = door.accountOf("feed", COIN);
+        assertTrue(!open, "not opened by it");
+        vm.expectRevert(Vault.NoAccount.selector);
+        door.deposit{value: 1}("feed", COIN, 1);
+    }
+
     function test_wrong_settlements_change_nothing() public {
         door.deposit{value: 9}(THERE, COIN, 9);
         address refusing = address(new Reverter(false));
@@ -439,21 +547,25 @@ contract AccountsTest is Base {
         }
         vm.startPrank(owner);
         vm.expectRevert(Office.ReserveShort.selector);
-        door.settle(THERE, COIN, -10, bob, "");
+        door.settle(THERE, COIN, -10, bob, "wrong");
         vm.expectRevert(Office.ReserveShort.selector);
-        door.settle(THERE, COIN, type(int256).min, bob, "");
+        door.settle(THERE, COIN, type(int256).min, bob, "wrong");
         vm.expectRevert(Office.NoChange.selector);
-        door.settle(THERE, COIN, 0, address(0), "");
+        door.settle(THERE, COIN, 0, address(0), "wrong");
+        vm.expectRevert(Office.NoNote.selector);
+        door.settle(THERE, COIN, 5, address(0), "");
+        vm.expectRevert(Office.NoNote.selector);
+        door.settle(THERE, COIN, -5, bob, "");
         vm.expectRevert(Office.NotAPayout.selector);
         door.settle(THERE, COIN, 5, bob, "a sign is wrong");
         vm.expectRevert(Vault.NoAccount.selector);
-        door.settle("feed", COIN, 5, address(0), "");
+        door.settle("feed", COIN, 5, address(0), "wrong");
         vm.expectRevert(Vault.NoAccount.selector);
-        door.settle(THERE, "b1c2/other", 5, address(0), "");
+        door.settle(THERE, "b1c2/other", 5, address(0), "wrong");
         vm.expectRevert(Office.PaymentRefused.selector);
-        door.settle(THERE, COIN, -5, refusing, "");
+        door.settle(THERE, COIN, -5, refusing, "wrong");
         vm.expectRevert(Office.PaymentRefused.selector);
-        door.settle(THERE, COIN, -5, address(door), "");
+        door.settle(THERE, COIN, -5, address(door), "wrong");
         vm.stopPrank();
         assertEq(reserveOf(THERE, COIN), 9, "reserve");
         assertEq(door.coveredOf(address(0)), 9, "covered");

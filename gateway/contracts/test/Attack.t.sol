@@ -127,7 +127,7 @@ contract AttackTest is Base {
     function test_a_deposit_given_back_is_paid_once() public {
         Puppet puppet = new Puppet();
         door.deposit{value: 9}(THERE, COIN, 9);
-        bytes memory again = abi.encodeCall(door.settle, (THERE, COIN, -2, address(puppet), ""));
+        bytes memory again = abi.encodeCall(door.settle, (THERE, COIN, -2, address(puppet), "given back"));
         puppet.whenPaid(address(door), 0, again);
         puppet.whenPaid(address(door), 0, abi.encodeCall(door.setAccount, (THERE, COIN, address(0), 0, 0, 0, 0)));
         puppet.whenPaid(address(door), 0, abi.encodeCall(door.claim, (address(0), address(puppet))));
@@ -135,7 +135,7 @@ contract AttackTest is Base {
         vm.startPrank(owner);
         door.setOwner(address(puppet));
         vm.stopPrank();
-        puppet.act(address(door), 0, abi.encodeCall(door.settle, (THERE, COIN, -4, address(puppet), "")));
+        puppet.act(address(door), 0, abi.encodeCall(door.settle, (THERE, COIN, -4, address(puppet), "given back")));
         for (uint256 i = 0; i < 3; i++) {
             assertTrue(!puppet.worked(i), "refused");
             assertTrue(bytes4(puppet.answers(i)) == Roles.Reentered.selector, "by the lock");
@@ -199,9 +199,9 @@ contract AttackTest is Base {
         vm.prank(address(token));
         token.approve(address(door), 50);
         token.hookBefore(address(door), 0, abi.encodeCall(door.deposit, (THERE, ASSET, 20)));
-        token.hookAfter(address(door), 0, abi.encodeCall(door.settle, (THERE, ASSET, -60, bob, "")));
+        token.hookAfter(address(door), 0, abi.encodeCall(door.settle, (THERE, ASSET, -60, bob, "given back")));
         vm.prank(owner);
-        door.settle(THERE, ASSET, -60, bob, "");
+        door.settle(THERE, ASSET, -60, bob, "given back");
         assertTrue(token.worked(0) && !token.worked(1), "only the deposit");
         assertEq(token.balanceOf(bob), 60, "once");
         assertEq(reserveOf(THERE, ASSET), 60, "reserve");

@@ -80,21 +80,26 @@ contract CoversTest is Base {
     function test_settlements_leave_other_covers_alone() public {
         door.deposit{value: 10 ether}(THERE, COIN, 10 ether);
         door.deposit{value: 50 ether}(OTHER, COIN, 50 ether);
-        assertDelivered(deliver(payment(1, FLOAT + 4 ether)));
+        assertDelivered(deliver(payment(1, FLOAT + 10 ether)));
         assertEq(reserveOf(THERE, COIN), 10 ether, "a reserve that is spent");
         vm.startPrank(owner);
+        vm.expectRevert(Office.ReserveShort.selector);
+        door.settle(THERE, COIN, -1, bob, "given back");
         vm.expectRevert(Office.FloatShort.selector);
-        door.settle(THERE, COIN, -10 ether, bob, "");
-        vm.expectRevert(Office.FloatShort.selector);
-        door.settle(OTHER, COIN, 6 ether + 1, address(0), "");
+        door.settle(OTHER, COIN, 1, address(0), "paid elsewhere");
         vm.stopPrank();
-        door.fund{value: 10 ether}();
+        door.fund{value: 6 ether}();
         vm.deal(bob, 0);
-        vm.prank(owner);
-        door.settle(THERE, COIN, -10 ether, bob, "a gift out of the float");
-        assertEq(bob.balance, 10 ether, "bob");
-        assertEq(door.coveredOf(address(0)), 50 ether, "the other's");
-        assertEq(door.free(address(0)), 56 ether, "is there, and the rest of the float");
+        vm.startPrank(owner);
+        vm.expectRevert(Office.ReserveShort.selector);
+        door.settle(THERE, COIN, -1, bob, "a gift out of the float");
+        vm.expectRevert(Office.FloatShort.selector);
+        door.settle(OTHER, COIN, 6 ether + 1, address(0), "paid elsewhere");
+        door.settle(OTHER, COIN, -20 ether, bob, "given back");
+        vm.stopPrank();
+        assertEq(bob.balance, 20 ether, "bob");
+        assertEq(door.coveredOf(address(0)), 30 ether, "the other's");
+        assertEq(door.free(address(0)), 36 ether, "is there, and the float");
     }
 
     function test_a_void_gives_the_cover_back() public {
@@ -157,7 +162,7 @@ contract CoversTest is Base {
             if (kind == 2) {
                 int256 change = sum % 2 == 0 ? -int256(sum) : int256(sum);
                 bytes memory input =
-                    abi.encodeCall(door.settle, (THERE, COIN, change, sum % 4 == 0 ? bob : address(0), ""));
+                    abi.encodeCall(door.settle, (THERE, COIN, change, sum % 4 == 0 ? bob : address(0), "settled"));
                 vm.prank(owner);
                 // Either way is right here: what it may not do is below.
                 (bool ok,) = address(door).call(input);

@@ -138,6 +138,7 @@ contract World is Base {
         change %= 20 ether;
         address payee = pays && change < 0 ? bob : address(0);
         bytes memory input = abi.encodeCall(door.settle, (chains[peer], assets[t], change, payee, "settled"));
+        uint256 cover = coverOf(chains[peer], assets[t]);
         vm.prank(owner);
         (bool ok,) = address(door).call(input);
         uint256 amount = uint256(change < 0 ? -change : change);
@@ -148,6 +149,7 @@ contract World is Base {
         if (!ok) return;
         if (change > 0) reserve_[peer][t] += amount;
         else reserve_[peer][t] -= amount;
+        assertTrue(payee == address(0) || amount <= cover, "no more than is left of it");
         if (payee != address(0)) went[t] += amount;
     }
 

@@ -240,6 +240,44 @@ contract DearToken is Token {
     }
 }
 
+/// A token that reads 40 places for a balance: 84,000 gas the first time in a transaction, which is
+/// more than it is given, and 4,000 from then on.
+contract HeavyToken {
+    mapping(address => uint256) private held;
+    mapping(uint256 => uint256) private notes;
+    mapping(address => mapping(address => uint256)) public allowance;
+
+    function mint(address to, uint256 amount) external {
+        held[to] += amount;
+    }
+
+    function approve(address spender, uint256 amount) external returns (bool) {
+        allowance[msg.sender][spender] = amount;
+        return true;
+    }
+
+    function balanceOf(address account) external view returns (uint256) {
+        return held[account] + nothing();
+    }
+
+    function transfer(address to, uint256 amount) external returns (bool) {
+        held[msg.sender] -= amount;
+        held[to] += amount + nothing();
+        return true;
+    }
+
+    function transferFrom(address from, address to, uint256 amount) external returns (bool) {
+        allowance[from][msg.sender] -= amount;
+        held[from] -= amount;
+        held[to] += amount + nothing();
+        return true;
+    }
+
+    function nothing() private view returns (uint256 sum) {
+        for (uint256 i = 0; i < 40; i++) sum += notes[i];
+    }
+}
+
 /// A token whose balances cannot be read while it is blind.
 contract BlindToken {
     mapping(address => uint256) private held;

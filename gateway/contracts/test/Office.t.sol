@@ -93,7 +93,7 @@ contract OfficeTest is Base {
         calls[6] = abi.encodeCall(office.setPeer, ("feed", 0));
         calls[7] = abi.encodeCall(office.setAccount, (THERE, COIN, address(0), TERMS, 1, 0, 0));
         calls[8] = abi.encodeCall(office.deposit, (THERE, COIN, 1));
-        calls[9] = abi.encodeCall(office.settle, (THERE, COIN, 1, address(0), ""));
+        calls[9] = abi.encodeCall(office.settle, (THERE, COIN, 1, address(0), "mine"));
         calls[10] = abi.encodeCall(office.fund, ());
         calls[11] = abi.encodeCall(office.fundToken, (address(token), 5));
         calls[12] = abi.encodeCall(office.claim, (address(0), owner));
@@ -143,7 +143,7 @@ contract OfficeTest is Base {
         bytes[4] memory calls = [
             abi.encodeCall(door.setRequired, (1)),
             abi.encodeCall(door.setPauser, (alice)),
-            abi.encodeCall(door.settle, (THERE, COIN, 1, address(0), "")),
+            abi.encodeCall(door.settle, (THERE, COIN, 1, address(0), "mine")),
             abi.encodeCall(door.free, (address(0)))
         ];
         for (uint256 i = 0; i < 4; i++) {
@@ -175,10 +175,10 @@ contract OfficeTest is Base {
         door.deposit{value: 5}(THERE, COIN, 5);
         puppet.whenPaid(address(door), 0, abi.encodeCall(door.deliver, (only(encode(payment(1, 1))))));
         vm.startPrank(owner);
-        door.settle(THERE, COIN, -5, address(puppet), "");
+        door.settle(THERE, COIN, -5, address(puppet), "given back");
         door.setOwner(address(puppet));
         vm.stopPrank();
-        puppet.whenCalled(address(door), 0, abi.encodeCall(door.settle, (THERE, COIN, 1, address(0), "")));
+        puppet.whenCalled(address(door), 0, abi.encodeCall(door.settle, (THERE, COIN, 1, address(0), "mine")));
         Draft memory m = note(2);
         (m.recipient, m.data, m.gas) = (hexText(address(puppet)), "x", 2_000_000);
         assertDelivered(deliver(m));

@@ -110,15 +110,19 @@ contract RolesTest is Base {
         assertEq(door.assetFor("feed", address(0)), COIN);
     }
 
-    function test_the_last_account_of_a_token_names_what_is_sent() public {
+    function test_the_account_opened_last_names_what_is_sent() public {
         vm.startPrank(owner);
         door.setAccount(THERE, "b1c2/shell", address(0), TERMS, 5, 0, 0);
         assertEq(door.assetFor(THERE, address(0)), "b1c2/shell");
         vm.stopPrank();
         vm.prank(alice);
         bytes32 id = door.send{value: 3}("b1c2xabc", "", 0, 0, 0);
-        vm.prank(owner);
+        vm.startPrank(owner);
         door.setAccount(THERE, COIN, address(0), TERMS, 5, 0, 0);
+        assertEq(door.assetFor(THERE, address(0)), "b1c2/shell");
+        door.setAccount(THERE, COIN, address(0), 0, 5, 0, 0);
+        door.setAccount(THERE, COIN, address(0), TERMS, 5, 0, 0);
+        vm.stopPrank();
         assertEq(door.assetFor(THERE, address(0)), COIN);
         close(id);
         assertEq(sentSum(THERE, "b1c2/shell"), 3, "booked under the name it was sent in");

@@ -13,7 +13,7 @@ import {NoReturnToken} from "../examples/NoReturnToken.sol";
 import {Reverter} from "../examples/Reverter.sol";
 import {Token} from "../examples/Token.sol";
 import {Base, Draft} from "./Base.sol";
-import {BlindToken, DearToken, OddToken} from "./Mocks.sol";
+import {BlindToken, DearToken, HeavyToken, OddToken} from "./Mocks.sol";
 
 contract TokensTest is Base {
     string private constant TO = "b1c2xcosmos1qypq";
@@ -294,19 +294,54 @@ contract TokensTest is Base {
         refund(id);
         assertEq(door.claimable(alice, address(token)), 50, "claimable");
         vm.prank(alice);
-        vm.expectRevert(Vault.NothingArrived.selector);
+        vm.expectRevert(Vault.BalanceUnknown.selector);
         door.sendToken(address(token), 5, TO, "", 0, 0, 0);
         token.set(false);
         assertDelivered(deliver(tokens(1, 5)));
+    }
+
+    /// A balance that can be read after the transfer, and could not before it, is no sum that came:
+    /// all that the vault holds would be the caller's.
+    function test_a_balance_that_was_not_told_before_is_not_taken_for_nothing() public {
+        HeavyToken token = new HeavyToken();
+        vm.prank(owner);
+        door.setAccount(THERE, ASSET, address(token), TERMS, 0, 0, 0);
+        token.mint(address(door), 1000);
+        token.mint(alice, 3);
+        address place = door.depositAddress(TO, bob);
+        token.mint(place, 1);
+        vm.startPrank(alice);
+        token.approve(address(door), 3);
+        vm.cool(address(token));
+        vm.expectRevert(Vault.BalanceUnknown.selector);
+        door.sendToken(address(token), 1, TO, "", 0, 0, 0);
+        vm.cool(address(token));
+        vm.expectRevert(Vault.BalanceUnknown.selector);
+        door.deposit(THERE, ASSET, 1);
+        vm.cool(address(token));
+        vm.expectRevert(Vault.BalanceUnknown.selector);
+        door.fundToken(address(token), 1);
+        vm.cool(address(token));
+        vm.expectRevert(Vault.BalanceUnknown.selector);
+        door.forwardDeposit(TO, bob, address(token));
+        // Who has the places read before pays for what really comes.
+        token.balanceOf(address(door));
+        bytes32 id = door.sendToken(address(token), 1, TO, "", 0, 0, 0);
+        vm.stopPrank();
+        (,, uint256 amount) = door.sent(id);
+        assertEq(amount, 1, "what alice sent");
+        assertEq(reserveOf(THERE, ASSET), 0, "reserve");
+        assertEq(door.openEscrow(address(token)), 1, "escrow");
+        assertEq(door.free(address(token)), 1000, "the float is untouched");
     }
 
     function test_a_token_without_code_is_no_token() public {
         vm.prank(owner);
         door.setAccount(THERE, ASSET, address(0x1234567), TERMS, 1000, 0, 0);
         vm.prank(alice);
-        vm.expectRevert(Vault.NothingArrived.selector);
+        vm.expectRevert(Vault.BalanceUnknown.selector);
         door.sendToken(address(0x1234567), 5, TO, "", 0, 0, 0);
-        vm.expectRevert(Vault.NothingArrived.selector);
+        vm.expectRevert(Vault.BalanceUnknown.selector);
         door.fundToken(address(0x1234567), 5);
         assertSkipped(deliver(tokens(1, 5)), "4.2.1 vault is short");
     }

@@ -8,7 +8,7 @@ use super::abi::Words;
 const TEXT_CHARS_MAX: usize = 120;
 
 /// The contract's errors, and what they tell whoever called. None has arguments.
-const OWN: [(&str, &str); 35] = [
+const OWN: [(&str, &str); 37] = [
     ("NotGateway()", "this account has no gateway role"),
     ("NotOwner()", "only the contract's owner may do this"),
     ("NotPauser()", "only the contract's owner or its pauser may do this"),
@@ -31,11 +31,13 @@ const OWN: [(&str, &str); 35] = [
     ("OtherToken()", "the account is backed by another token, and that never changes"),
     ("OtherAmount()", "the coins that came with the call are not what it names"),
     ("NothingArrived()", "nothing arrived"),
+    ("BalanceUnknown()", "the token does not say what an account holds, within the gas for it"),
     ("NothingOwed()", "nothing is owed to this account"),
     ("TooMuch()", "the sum is more than is counted here (2^128 - 1)"),
     ("NoChange()", "a settlement of nothing"),
+    ("NoNote()", "a settlement needs a note"),
     ("NotAPayout()", "what is added to a reserve is paid to nobody"),
-    ("ReserveShort()", "the reserve is less than is to be taken"),
+    ("ReserveShort()", "less is left of the reserve than is to be taken"),
     ("FloatShort()", "the community's float is too short: `evm fund` adds to it"),
     ("PaymentRefused()", "the payment was refused by its recipient or its token"),
     ("PlainPayment()", "a plain payment names no recipient: call the contract"),
