@@ -11,8 +11,11 @@ use distpos_proto::{
 use super::{Exit, Failure, OwnerKey, Which, change::tell};
 use crate::{
     admin::{DoneView, LimitsAsked, Reason, SettleAsked},
-    chain::evm::{self, AccountChange, EvmConfig, EvmKey, TermsChange},
-    cli::{evm_key, gateway::evm::account_told},
+    chain::evm::{self, AccountChange, EvmConfig, EvmKey, Settlement, TermsChange},
+    cli::{
+        evm_key,
+        gateway::evm::{account_told, signed},
+    },
     config::{Config, Node},
     daemon,
     event::Log,
@@ -113,7 +116,8 @@ impl Contract {
         };
         let to = asked.to.as_deref().map(account).transpose()?;
         let account = (which.chain, &which.asset);
-        let moved = evm::settle(&self.node, key, account, change, to, reason.as_str()).await?;
+        let settlement = Settlement { change, to, note: reason.as_str() };
+        let moved = evm::settle(&self.node, key, account, settlement, signed).await?;
         account_told(&moved, reason.as_str(), which.json)?;
         Ok(())
     }
@@ -127,7 +131,8 @@ impl Contract {
         words: &[String],
     ) -> Result<(), Failure> {
         let key = self.key("account", which, words, reason, owner)?;
-        let moved = evm::set_account(&self.node, key, which.chain, &which.asset, change).await?;
+        let (chain, asset) = (which.chain, &which.asset);
+        let moved = evm::set_account(&self.node, key, chain, asset, change, signed).await?;
         account_told(&moved, reason.as_str(), which.json)?;
         Ok(())
     }

@@ -17,12 +17,10 @@ use super::{
     super::{Exit, Failure, say, say_json},
     Owner, account as address,
     owner::Act,
+    signed,
 };
 use crate::{
-    chain::evm::{
-        AccountChange, AccountMove, AccountStatus, Operator, TermsChange,
-        user::{TransactionHash, Wallet},
-    },
+    chain::evm::{AccountChange, AccountMove, AccountStatus, Operator, TermsChange, user::Wallet},
     cli::{amount, evm_key},
     config::text::parse_duration,
 };
@@ -158,7 +156,9 @@ pub(super) async fn deposit(arguments: &DepositArguments) -> Result<Exit, Failur
     let Owner { rpc, key, password } = &arguments.owner;
     let key = evm_key::load(key, password.as_deref())?;
     let contract = arguments.contract;
-    Operator::connect(rpc, key.clone()).await?.check_contract(contract).await?;
+    let operator = Operator::connect(rpc, key.clone()).await?;
+    operator.check_contract(contract).await?;
+    operator.check_idle().await?;
     let wallet = Wallet::connect(rpc, key).await?;
     let found = wallet.reader().peer_account(contract, *chain, asset).await?;
     if let Some(token) = arguments.token
@@ -169,11 +169,7 @@ pub(super) async fn deposit(arguments: &DepositArguments) -> Result<Exit, Failur
         return Err(Failure::usage(what));
     }
     let sum = sum(&arguments.amount, found.token)?;
-    let tell = |transaction: &TransactionHash| {
-        let hash = data_encoding::HEXLOWER.encode(transaction);
-        eprintln!("distpos-gateway: transaction 0x{hash}");
-    };
-    let (_, paid) = wallet.deposit(contract, (*chain, asset), sum, &tell).await?;
+    let (_, paid) = wallet.deposit(contract, (*chain, asset), sum, &signed).await?;
     told(&paid, "a deposit", arguments.json)
 }
 
