@@ -20,7 +20,7 @@ mod accounts;
 mod owner;
 mod status;
 
-pub(super) use accounts::told as account_told;
+pub(super) use accounts::{checked, note, payee as payee_of, token_word, told as account_told};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
