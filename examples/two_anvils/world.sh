@@ -185,7 +185,7 @@ agree() { # CHAIN
   local owner=(--rpc "${RPC[$1]}" --key "$WORK/owner-$1.key" --contract "${CONTRACT[$1]}")
   local other=${OTHER[$1]}
   gateway evm peer "$other" "${owner[@]}" --genesis "${TAG[$other]}" --reason "agreed with $other"
-  gateway evm account "$other" "$ASSET" "${owner[@]}" --terms "$TERMS" --credit-limit 100eth \
+  gateway evm account "$other" "$ASSET" "${owner[@]}" --terms "$TERMS" --token coin --credit-limit 100eth \
     --reason "agreed with $other"
   gateway evm fund "${owner[@]}" --amount "$FUND" --reason "the community's float"
 }

@@ -1,6 +1,6 @@
 //! Sums as a user types them.
 
-use distpos_proto::amount::Amount;
+use distpos_proto::amount::{Amount, AmountError};
 
 /// A whole number of the smallest unit, or on EVM a decimal number and `eth`, `gwei` or `wei`.
 pub(crate) fn parse(text: &str, evm: bool) -> Result<Amount, String> {
@@ -8,9 +8,21 @@ pub(crate) fn parse(text: &str, evm: bool) -> Result<Amount, String> {
     if let Some(amount) = in_units(text, units) {
         return amount;
     }
-    text.parse().map_err(|_| match evm {
-        true => format!("amount is {text:?}, expected whole wei, or such as 1.5eth or 20gwei"),
-        false => format!("amount is {text:?}, expected a whole number of the smallest unit"),
+    let expected = match evm {
+        true => "whole wei, or such as 1.5eth or 20gwei",
+        false => "a whole number of the smallest unit",
+    };
+    whole(text, expected)
+}
+
+/// Decimal digits.
+fn whole(text: &str, expected: &str) -> Result<Amount, String> {
+    text.parse().map_err(|error| match error {
+        AmountError::TooLarge => "amount is 2^256 or more, expected less".into(),
+        _ if text.starts_with('-') => format!("amount is {text:?}, expected 0 or more"),
+        AmountError::Digits(_) | AmountError::NotMinimal => {
+            format!("amount is {text:?}, expected {expected}")
+        }
     })
 }
 
@@ -25,12 +37,7 @@ pub(crate) fn parse_token(text: &str, decimals: Option<u8>) -> Result<Amount, St
         None => &[],
     };
     in_units(text, units).unwrap_or_else(|| {
-        text.parse().map_err(|_| {
-            format!(
-                "amount is {text:?}, expected a whole number of the token's smallest unit, or such \
-                 as 1.5token"
-            )
-        })
+        whole(text, "a whole number of the token's smallest unit, or such as 1.5token")
     })
 }
 
@@ -38,16 +45,18 @@ pub(crate) fn parse_token(text: &str, decimals: Option<u8>) -> Result<Amount, St
 fn in_units(text: &str, units: &[(&str, usize)]) -> Option<Result<Amount, String>> {
     units.iter().find_map(|(unit, places)| {
         let number = text.strip_suffix(unit)?;
-        Some(
-            scaled(number.trim_end(), *places).ok_or_else(|| {
-                format!("amount is {text:?}, expected up to {places} decimal places")
-            }),
-        )
+        let Some(digits) = scaled(number.trim_end(), *places) else {
+            return Some(Err(match text.starts_with('-') {
+                true => format!("amount is {text:?}, expected 0 or more"),
+                false => format!("amount is {text:?}, expected up to {places} decimal places"),
+            }));
+        };
+        Some(whole(&digits, "a number"))
     })
 }
 
-/// A decimal number times ten to the `places`, exactly.
-fn scaled(number: &str, places: usize) -> Option<Amount> {
+/// The digits of a decimal number times ten to the `places`, exactly.
+fn scaled(number: &str, places: usize) -> Option<String> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     let dotted = number.contains('.');
@@ -57,7 +66,7 @@ fn scaled(number: &str, places: usize) -> Option<Amount> {
     if !digits(whole) || !digits(fraction) {
         return None;
     }
-    format!("{whole}{fraction:0<places$}").parse().ok()
+    Some(format!("{whole}{fraction:0<places$}"))
 }
 
 #[cfg(test)]
@@ -89,7 +98,13 @@ mod tests {
         {
             assert!(evm(wrong).is_err(), "{wrong}");
         }
-        assert!(evm(&format!("1{}eth", "0".repeat(77))).is_err(), "2^256 and more");
+        for unit in ["", "wei", "eth"] {
+            let told = evm(&format!("1{}{unit}", "0".repeat(78))).unwrap_err();
+            assert_eq!(told, "amount is 2^256 or more, expected less");
+        }
+        for below in ["-1", "-1.5eth"] {
+            assert_eq!(evm(below).unwrap_err(), format!("amount is {below:?}, expected 0 or more"));
+        }
         assert_eq!(
             parse("1eth", false).unwrap_err(),
             "amount is \"1eth\", expected a whole number of the smallest unit"

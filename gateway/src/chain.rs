@@ -292,6 +292,9 @@ pub enum ChainError {
     /// The gateway's own transaction did not go out, or was lost.
     #[error("transaction not sent: {0}")]
     Unsent(String),
+    /// A transaction that was signed is in no block yet, and may still come into one.
+    #[error("a transaction waits: {0}")]
+    Waiting(String),
     /// The embedded chain's own store.
     #[error("ledger store: {0}")]
     Store(String),
@@ -309,6 +312,7 @@ impl ChainError {
             | Self::LogsRefused { .. }
             | Self::Disagreement { .. }
             | Self::Unsent(_)
+            | Self::Waiting(_)
             | Self::Store(_) => true,
             Self::OtherChain(_) | Self::Refused(_) => false,
         }

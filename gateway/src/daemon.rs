@@ -36,10 +36,12 @@ use crate::{
 
 mod correspondents;
 mod node;
+mod own;
 mod status;
 
 pub use correspondents::Configured;
 pub(crate) use node::evm_config;
+pub use own::OwnChainError;
 
 /// How long stopping may take: what is under way then is taken up at the next start.
 pub const STOP_TIME_MAX: Duration = Duration::from_secs(4);

@@ -99,6 +99,14 @@ fn a_contract_is_deployed_set_up_and_funded() {
     an_account_is_opened_changed_and_settled(&done, genesis);
     let ran = |arguments: &[&str]| run(&[&["evm"], arguments, &at].concat());
     what_an_operator_mistakes_is_said(&ran);
+    let settle = ["evm", "settle", "b1c2", "e2e4/coin", "--add", "1", "--reason", ""];
+    let unsaid = run(&[&settle[..], &at_node, &contract[..2]].concat());
+    let told = String::from_utf8_lossy(&unsaid.stderr);
+    assert_eq!(
+        (unsaid.status.code(), told.contains("reason is missing")),
+        (Some(64), true),
+        "{told}"
+    );
     let deposit = ["evm", "deposit", "b1c2", "e2e4/coin", "--amount", "1gwei", "--json"];
     let paid = run(&[&deposit[..], &at_node, &contract[..2]].concat());
     assert_eq!(paid.status.code(), Some(0), "{paid:?}");
@@ -114,7 +122,7 @@ const TERMS: &str = "7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7e7
 fn an_account_is_opened_changed_and_settled(done: &dyn Fn(&[&str]) -> String, genesis: &str) {
     let account = ["account", "b1c2", "e2e4/coin"];
     let set = |more: &[&str]| done(&[&account[..], more].concat());
-    let told = set(&["--terms", TERMS, "--credit-limit", "1.5eth"]);
+    let told = set(&["--terms", TERMS, "--token", "coin", "--credit-limit", "1.5eth"]);
     let opened = format!("terms none (closed) -> {TERMS}, credit_limit 0 -> 1500000000000000000");
     assert_eq!(told, format!("b1c2 e2e4/coin (coin): {opened}: test\n"));
     let told = set(&["--window-max", "1eth", "--window", "24h"]);
@@ -141,6 +149,8 @@ fn an_account_is_opened_changed_and_settled(done: &dyn Fn(&[&str]) -> String, ge
     assert_eq!(told, "b1c2 e2e4/coin (coin): reserve 7 -> 5: test\n");
 }
 
+const ZERO: &str = "0x0000000000000000000000000000000000000000";
+
 fn what_an_operator_mistakes_is_said(ran: &dyn Fn(&[&str]) -> Output) {
     let coin = ["account", "b1c2", "e2e4/coin"];
     let settle = ["settle", "b1c2", "e2e4/coin"];
@@ -151,16 +161,27 @@ fn what_an_operator_mistakes_is_said(ran: &dyn Fn(&[&str]) -> Output) {
             69,
             "e2e4/gold is not open",
         ),
-        (["account", "d3", "e2e4/coin"], &["--terms", TERMS], 69, "NoPeer: the chain is not"),
+        (
+            ["account", "d3", "e2e4/coin"],
+            &["--terms", TERMS, "--token", "coin"],
+            69,
+            "NoPeer: the chain is not",
+        ),
         (["account", "b1c2", "coin"], &["--terms", TERMS], 64, "coin"),
         (coin, &["--window", "1h"], 69, "has no window: its sum is missing"),
-        (coin, &["--credit-limit=-1"], 64, "amount is \"-1\""),
+        (["account", "b1c2", "e2e4/gold"], &["--terms", TERMS], 64, "--token 0x… or --token coin"),
+        (coin, &["--credit-limit", "-1"], 64, "amount is \"-1\", expected 0 or more"),
+        (coin, &["--window", "10ms"], 64, "expected whole seconds"),
+        (coin, &["--window-max", "0", "--window", "1h"], 64, "--window-max is 0, expected more"),
+        (coin, &["--window-max", "5", "--window", "0s"], 64, "--window-max stands beside"),
         (coin, &["--credit-limit", "1.5"], 64, "amount is \"1.5\""),
         (coin, &["--terms", "7e"], 64, "7e"),
         (settle, &["--take", "8"], 69, "is 5, less than the 8 to be taken"),
         (settle, &["--add", "9eth"], 69, "the float of coin is 1999999999999999993, less than"),
-        (settle, &["--add", "0"], 69, "NoChange: a settlement of nothing"),
-        (settle, &[], 64, "--add"),
+        (settle, &["--add", "0"], 64, "--add is 0, expected more"),
+        (settle, &["--take", "-1"], 64, "amount is \"-1\", expected 0 or more"),
+        (settle, &["--take", "1", "--to", ZERO], 64, "the zero address"),
+        (settle, &[], 64, "<--add <AMOUNT>|--take <AMOUNT>>"),
         (["settle", "b1c2", "e2e4/gold"], &["--add", "1"], 69, "NoAccount: "),
     ] {
         let ran = ran(&[&which[..], more].concat());

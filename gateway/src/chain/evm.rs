@@ -56,15 +56,15 @@ mod wallet;
 mod watch;
 
 pub use accounts::{
-    AccountChange, AccountMove, AccountStatus, TermsChange, TokenAccount, TokenStatus, set_account,
-    settle,
+    AccountChange, AccountMove, AccountStatus, Settlement, TermsChange, TokenAccount, TokenStatus,
+    set_account, settle,
 };
 pub use alarm::{Alerts, Teller};
 pub use deploy::{Deployed, Operator, Roles, UserCall};
 pub use inspect::{Inspection, inspect};
 pub use prove::NOT_PROVABLE;
 pub use rpc::Nodes;
-pub use sender::{FEE_BUMP_AFTER_DEFAULT, FEE_MAX_DEFAULT, Wallet};
+pub use sender::{FEE_BUMP_AFTER_DEFAULT, FEE_MAX_DEFAULT, Told, Wallet};
 pub use status::{GatewayStatus, PeerStatus, Status, status};
 pub use store::TransactionStore;
 pub use wallet::{AccountError, EvmKey, account_of};

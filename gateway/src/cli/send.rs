@@ -131,7 +131,7 @@ struct SendArguments {
 struct OrderArguments {
     /// How much: a whole number of the smallest unit; on EVM also 1.5eth, 20gwei, and with --erc20
     /// 1.5token.
-    #[arg(long, default_value = "0")]
+    #[arg(long, default_value = "0", allow_hyphen_values = true)]
     amount: String,
     /// Call data or a note: hex, a call such as 'greet(string,uint256) "hello world" 5', or a file
     /// with the bytes.

@@ -9,6 +9,7 @@ use distpos_proto::chain::{ChainId, GenesisTag, Height};
 use distpos_spool::Spool;
 use tokio::time::sleep;
 
+use super::own;
 use crate::{
     chain::{
         LocalChain,
@@ -33,7 +34,7 @@ pub(super) struct Opened {
 }
 
 /// Opens the configured chain. A node that does not answer is waited for; one that is another
-/// chain is an error.
+/// chain is an error, and so is a spool that is of another one.
 pub(super) async fn open(
     config: &Config,
     keys: &Identity,
@@ -44,11 +45,14 @@ pub(super) async fn open(
     match &config.chain.node {
         Node::Ledger(node) => {
             let ledger = Arc::new(open_ledger(config, node, keys, clock)?);
+            own::bind(spool, ledger.facts()).await?;
             register(config, &ledger).await?;
             Ok(Opened { chain: ledger.clone(), ledger: Some(ledger) })
         }
         Node::Evm(node) => {
+            own::check(spool, config.chain.id, Address::from(node.contract).as_slice())?;
             let evm = Arc::new(open_evm(config.chain.id, node, spool, events).await?);
+            own::bind(spool, evm.facts()).await?;
             Ok(Opened { chain: evm, ledger: None })
         }
     }

@@ -7,11 +7,11 @@ use std::{
     process::{Command, Output},
 };
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::{
     commands::Home,
-    world::{OWNER, USER, World, secret},
+    world::{OWNER, USER, World, key, secret},
 };
 
 const ACCOUNT: [&str; 2] = ["b1c2", "e2e4/coin"];
@@ -85,6 +85,15 @@ async fn the_contracts_owner_changes_an_account_by_the_gateways_configuration() 
     let (code, _, err) = run("settle", &["--take", "2", "--to", "b0b", "--key", "owner.key"]);
     assert_eq!(code, 64, "{err}");
     assert!(err.contains("--to: "), "{err}");
+    let nobody = "0".repeat(40);
+    let (code, _, err) = run("settle", &["--take", "2", "--to", &nobody, "--key", "owner.key"]);
+    assert_eq!((code, err.contains("the zero address")), (64, true), "{err}");
+    let none = ["--window-max", "5", "--window", "0s"];
+    let (code, _, err) = run("limit", &none);
+    assert_eq!((code, err.contains("--window-max stands beside")), (64, true), "{err}");
+    let bare = "aa".repeat(20);
+    let (_, _, err) = run("settle", &["--take", "1", "--to", &bare]);
+    assert!(err.contains("--take 1 --to 0xaA"), "as `evm settle` takes it: {err}");
     let (code, _, err) = run("settle", &["--take", "1"]);
     assert_eq!(code, 64, "{err}");
     assert!(
@@ -95,6 +104,37 @@ async fn the_contracts_owner_changes_an_account_by_the_gateways_configuration() 
     let (code, said, err) = run("close", &["--key", "owner.key"]);
     assert_eq!(code, 0, "{err}");
     assert!(said.contains("-> none (closed)"), "{said}");
+}
+
+#[tokio::test]
+#[ignore = "needs anvil"]
+async fn a_settlement_that_seems_to_hang_is_not_booked_twice() {
+    let world = World::start().await;
+    let home = Home::new(&world, USER, &[&world.node.url], "");
+    home.secret("owner.key", &secret(OWNER));
+    let contract = world.deployed.contract.to_string();
+    let sum = ["--add", "7", "--key", "owner.key", "--reason", "paid"];
+    let by_configuration =
+        [&["account", "settle"], &ACCOUNT[..], &["--config", "gateway.toml"], &sum].concat();
+    let at = ["--rpc", &world.node.url, "--contract", &contract];
+    let at_contract = [&["evm", "settle"], &ACCOUNT[..], &at, &sum].concat();
+
+    world.node.rpc("evm_setAutomine", &json!([false]));
+    let owner = key(OWNER).address().to_string();
+    let first = json!([{ "from": owner, "to": owner, "value": "0x1" }]);
+    world.node.rpc("eth_sendTransaction", &first);
+    for repeated in [&by_configuration, &at_contract] {
+        let (code, _, err) = home.run(repeated);
+        assert_eq!(code, 75, "{err}");
+        assert!(err.contains("has 1 that are in no block yet, so nothing was sent"), "{err}");
+    }
+    world.node.rpc("evm_setAutomine", &json!([true]));
+    world.node.rpc("evm_mine", &json!([]));
+    for (again, said) in [(&by_configuration, "0 -> 7"), (&at_contract, "7 -> 14")] {
+        let (code, out, err) = home.run(again);
+        assert_eq!((code, out.contains(said)), (0, true), "{out} {err}");
+        assert!(err.starts_with("distpos-gateway: transaction 0x"), "{err}");
+    }
 }
 
 impl Home {

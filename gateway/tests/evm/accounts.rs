@@ -5,8 +5,8 @@ use alloy_primitives::{Address, U256};
 use distpos_gateway::chain::{
     ChainError, ChainEvent, Cursor, FinalBlock, LocalChain, Simulation,
     evm::{
-        AccountChange, AccountStatus, Operator, TermsChange, TokenAccount, UserCall, set_account,
-        settle,
+        AccountChange, AccountStatus, Operator, Settlement, TermsChange, TokenAccount, UserCall,
+        set_account, settle,
         user::{Wallet, WalletError},
     },
 };
@@ -27,6 +27,14 @@ use super::{
         local,
     },
 };
+
+/// One ether from the peer, settled elsewhere.
+fn added(note: &str) -> Settlement<'_> {
+    Settlement { change: Change::Added(ether(1)), to: None, note }
+}
+
+/// For whom hashes are of no interest.
+fn untold(_: &[u8; 32]) {}
 
 const OTHER_TERMS: TermsHash = TermsHash([0x5e; 32]);
 
@@ -168,24 +176,25 @@ async fn the_gateways_configuration_and_the_owners_key_are_enough() {
     let world = World::start().await;
     let (config, peer, asset) = (config(&world.node, &world.deployed), chain("b1c2"), coin());
     let change = AccountChange { credit_limit: Some(ether(7)), ..AccountChange::default() };
-    let moved = set_account(&config, key(OWNER), peer, &asset, &change).await.unwrap();
+    let moved = set_account(&config, key(OWNER), peer, &asset, &change, untold).await.unwrap();
     assert_eq!(
         (moved.before.limits.credit_limit, moved.after.limits.credit_limit),
         (ether(5), ether(7))
     );
-    let same = set_account(&config, key(USER), peer, &asset, &change).await.unwrap();
+    let same = set_account(&config, key(USER), peer, &asset, &change, untold).await.unwrap();
     assert_eq!(same.before, same.after, "nothing was to be done, by whoever asked");
     let which = (peer, &asset);
-    let moved = settle(&config, key(OWNER), which, Change::Added(ether(1)), None, "cash").await;
+    let moved = settle(&config, key(OWNER), which, added("cash"), untold).await;
     assert_eq!(moved.unwrap().after.figures.reserve, ether(1));
-    let error = settle(&config, key(USER), which, Change::Added(ether(1)), None, "mine").await;
+    let error = settle(&config, key(USER), which, added("mine"), untold).await;
     assert!(told(&error.unwrap_err()).contains("NotOwner: "));
     let stranger =
         AccountChange { terms: Some(TermsChange::Agreed(TERMS)), ..AccountChange::default() };
-    let error = set_account(&config, key(OWNER), chain("d3"), &asset, &stranger).await.unwrap_err();
+    let error =
+        set_account(&config, key(OWNER), chain("d3"), &asset, &stranger, untold).await.unwrap_err();
     assert!(told(&error).contains("NoPeer: the chain is not registered"), "{error}");
     let token = AccountChange { token: Some(Address::repeat_byte(9)), ..AccountChange::default() };
-    let error = set_account(&config, key(OWNER), peer, &asset, &token).await.unwrap_err();
+    let error = set_account(&config, key(OWNER), peer, &asset, &token, untold).await.unwrap_err();
     assert!(told(&error).contains("OtherToken: "), "{error}");
 }
 

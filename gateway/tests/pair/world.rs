@@ -240,7 +240,7 @@ impl Side {
     fn agree_with(&self, other: &Self) {
         self.owner_at(&["peer", other.chain, "--genesis", &other.tag]);
         let terms = terms((self, Address::ZERO), (other, Address::ZERO), ASSET);
-        self.open_account(&terms, &["--credit-limit", "100eth"]);
+        self.open_account(&terms, &["--token", "coin", "--credit-limit", "100eth"]);
         self.owner_at(&["fund", "--amount", &FLOAT.to_string()]);
     }
 

@@ -238,21 +238,21 @@ const MISTYPED: &[(&[&str], &str)] = &[
     ),
     (
         &["limit", "b1c2", "e2e4/coin", "--window-max", "5"],
-        "window_max is named, expected window beside it",
+        "--window-max is named, expected --window beside it",
     ),
     (
         &["limit", "b1c2", "e2e4/coin", "--window", "1h"],
-        "window is named, expected window_max beside it",
+        "--window is named, expected --window-max beside it",
     ),
     (&["limit", "b1c2", "e2e4/coin", "--window", "1"], "expected a duration such as"),
     (&["limit", "b1c2", "e2e4/coin", "--window", "10ms"], "expected whole seconds"),
     (&["settle", "b1c2", "e2e4/coin", "--add", "0"], "found 0, expected more than zero"),
     (&["settle", "b1c2", "e2e4/coin", "--take", "-1"], SUM),
-    (&["settle", "b1c2", "e2e4/coin"], "required"),
+    (&["settle", "b1c2", "e2e4/coin"], "<--add <AMOUNT>|--take <AMOUNT>>"),
     (&["settle", "b1c2", "e2e4/coin", "--add", "1", "--take", "1"], "cannot be used with"),
     (
         &["settle", "b1c2", "e2e4/coin", "--add", "1", "--to", "63ea"],
-        "to stands beside add, expected it only beside take",
+        "--to stands beside --add, expected it only beside --take",
     ),
     (
         &["settle", "b1c2", "coin", "--add", "1"],
@@ -327,7 +327,7 @@ fn what_cannot_be_done_is_told_with_why() {
         (r#"{"reason":"x","add":"-1"}"#, "add: found \"-1\", expected a whole number"),
         (r#"{"reason":"x","add":"0"}"#, "add: found 0, expected more than zero"),
         (r#"{"reason":"x","add":1}"#, "body: invalid type: integer `1`, expected a string"),
-        (r#"{"reason":"x","add":"1","to":"63ea"}"#, "to stands beside add"),
+        (r#"{"reason":"x","add":"1","to":"63ea"}"#, "--to stands beside --add"),
         (r#"{"reason":"x","take":"1","to":""}"#, "to: local address has 0 characters"),
         (r#"{"add":"1"}"#, "reason is missing"),
     ] {

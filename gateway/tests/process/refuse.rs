@@ -113,6 +113,15 @@ fn a_wrong_configuration_is_refused_with_its_line_and_key() {
     let (code, said) = ended(world.a.command());
     assert_eq!(code, Some(78), "{said}");
     assert!(said.contains("begun with another genesis"), "{said}");
+
+    // On a ledger of its own it wants a spool of its own, too: the queue is the old one's.
+    world.a.edit("directory = \"ledger\"", "directory = \"ledger-2\"");
+    let (code, said) = ended(world.a.command());
+    assert_eq!(code, Some(78), "{said}");
+    assert!(said.contains("the spool is of chain "), "{said}");
+    assert!(said.contains("wants a new spool.directory"), "{said}");
+    world.a.edit("directory = \"spool\"", "directory = \"spool-2\"");
+    world.a.start();
 }
 
 #[test]

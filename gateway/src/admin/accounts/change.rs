@@ -79,7 +79,7 @@ pub(in crate::admin) async fn settle(
         }
     };
     if asked.to.is_some() && matches!(change, Change::Added(_)) {
-        return Err(Refusal::malformed("to stands beside add, expected it only beside take"));
+        return Err(Refusal::malformed("--to stands beside --add, expected it only beside --take"));
     }
     let to = asked.to.as_deref().map(|text| parsed("to", text)).transpose()?;
     let row = known(gateway, name)?;
@@ -306,16 +306,18 @@ pub(super) fn limits(now: Limits, asked: &LimitsAsked) -> Result<Limits, Refusal
     let window = match (max, *window_seconds, now.window) {
         (None, Some(0), _) => None,
         (Some(_), Some(0), _) => {
-            return Err(Refusal::malformed("window_max stands beside a window of 0 s"));
+            return Err(Refusal::malformed(
+                "--window-max stands beside --window 0s, which takes it away",
+            ));
         }
         (Some(max), Some(seconds), _) => Some(Window { max, seconds }),
         (Some(max), None, Some(before)) => Some(Window { max, ..before }),
         (None, Some(seconds), Some(before)) => Some(Window { seconds, ..before }),
         (Some(_), None, None) => {
-            return Err(Refusal::malformed("window_max is named, expected window beside it"));
+            return Err(Refusal::malformed("--window-max is named, expected --window beside it"));
         }
         (None, Some(_), None) => {
-            return Err(Refusal::malformed("window is named, expected window_max beside it"));
+            return Err(Refusal::malformed("--window is named, expected --window-max beside it"));
         }
         (None, None, window) => window,
     };

@@ -12,7 +12,7 @@ use distpos_proto::{
 };
 
 use super::{
-    EvmConfig, EvmKey, Operator, abi,
+    EvmConfig, EvmKey, Operator, Told, abi,
     abi::{Arg, Words},
     rpc::{Rpc, garbage},
     status::words,
@@ -189,32 +189,45 @@ pub struct AccountMove {
 ///
 /// # Errors
 /// [`ChainError::Refused`] if the key is not the owner's, the peer is not registered, or the account
-/// is not open and no terms are given; others if no node answers.
+/// is not open and no terms are given; [`ChainError::Waiting`] while another transaction of the key is
+/// in no block; others if no node answers.
 pub async fn set_account(
     config: &EvmConfig,
     key: EvmKey,
     chain: ChainId,
     asset: &Asset,
     change: &AccountChange,
+    told: Told,
 ) -> Result<AccountMove, ChainError> {
-    let operator = Operator::of(config, key).await?;
+    let operator = Operator::of(config, key).await?.careful(told);
     operator.change_account(config.contract, chain, asset, change).await
+}
+
+/// What was settled outside the chain.
+#[derive(Debug, Clone, Copy)]
+pub struct Settlement<'n> {
+    /// How the peer's reserve changes.
+    pub change: Change,
+    /// Who is paid what is taken; none: it becomes float.
+    pub to: Option<Address>,
+    /// Why, on the chain for good; at most 200 bytes.
+    pub note: &'n str,
 }
 
 /// Books a settlement outside the chain at the contract of a configuration, with its owner's key:
 /// see [`Operator::settle`].
 ///
 /// # Errors
-/// As there.
+/// As there; [`ChainError::Waiting`] while another transaction of the key is in no block.
 pub async fn settle(
     config: &EvmConfig,
     key: EvmKey,
     (chain, asset): (ChainId, &Asset),
-    change: Change,
-    to: Option<Address>,
-    note: &str,
+    settlement: Settlement<'_>,
+    told: Told,
 ) -> Result<AccountMove, ChainError> {
-    let operator = Operator::of(config, key).await?;
+    let Settlement { change, to, note } = settlement;
+    let operator = Operator::of(config, key).await?.careful(told);
     operator.settle(config.contract, (chain, asset), change, to, note).await
 }
 

@@ -20,7 +20,7 @@ use super::{
     answer::{Hex, Quantity, Receipt, hex},
     find_chain, genesis_tag,
     rpc::{Rpc, RpcError, garbage},
-    sender::{Action, Sender},
+    sender::{Action, Sender, Told},
 };
 use crate::chain::ChainError;
 
@@ -39,6 +39,8 @@ struct Artefact {
 pub struct Operator {
     pub(super) rpc: Arc<Rpc>,
     sender: Sender,
+    /// Whether it refuses to send while an earlier transaction of the key waits.
+    is_careful: bool,
 }
 
 /// Where a contract stands.
@@ -126,7 +128,31 @@ impl Operator {
             INCLUSION_TIME_MAX,
             Teller::default(),
         )?;
-        Ok(Self { rpc, sender })
+        Ok(Self { rpc, sender, is_careful: false })
+    }
+
+    /// For people, who repeat what seems not to have worked: nothing is sent while another
+    /// transaction of the key waits, since that may be the same one; and `told` gets each one's
+    /// hash before it leaves, so that it can be looked up.
+    #[must_use]
+    pub fn careful(self, told: Told) -> Self {
+        self.sender.tell(told);
+        Self { is_careful: true, ..self }
+    }
+
+    /// Refuses while a transaction of the key waits at the node.
+    ///
+    /// # Errors
+    /// [`ChainError::Waiting`] says so; others if the node does not answer.
+    pub async fn check_idle(&self) -> Result<(), ChainError> {
+        match self.sender.waiting().await? {
+            0 => Ok(()),
+            waiting => Err(ChainError::Waiting(format!(
+                "{} has {waiting} that are in no block yet, so nothing was sent: wait until they \
+                 are, and look whether they did what you want",
+                self.address()
+            ))),
+        }
     }
 
     /// The key's account.
@@ -262,6 +288,9 @@ impl Operator {
         amount: Amount,
         input: Vec<u8>,
     ) -> Result<Receipt, ChainError> {
+        if self.is_careful {
+            self.check_idle().await?;
+        }
         let value = U256::from_be_bytes(amount.to_word());
         match self.sender.transact(Action { to, value, input, gas_min: 0 }).await {
             Ok(receipt) => Ok(receipt),

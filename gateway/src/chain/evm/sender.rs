@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -27,7 +27,7 @@ use super::{
     answer::{Number, Receipt, hex},
     approvals::required,
     lane::{FLIGHTS_MAX, Lane, Order, Rules, Ticket, USER_FLIGHTS_MAX},
-    rpc::{NodeError, Rpc, RpcError, garbage},
+    rpc::{NodeError, Rpc, RpcError},
     store::TransactionStore,
 };
 use crate::{
@@ -117,7 +117,12 @@ struct Shared {
     teller: Teller,
     clock: Clock,
     fee_max: u128,
+    /// Told of each transaction once it is signed, before it leaves.
+    told: OnceLock<Told>,
 }
+
+/// Is told a transaction's hash.
+pub type Told = fn(&[u8; 32]);
 
 /// One account.
 struct Post {
@@ -186,7 +191,8 @@ impl Sender {
         }
         let (store, clock) = (wallet.store, clock::system());
         let fee_max = rules.fee_max;
-        let shared = Arc::new(Shared { rpc, chain_id, posts, store, teller, clock, fee_max });
+        let told = OnceLock::new();
+        let shared = Arc::new(Shared { rpc, chain_id, posts, store, teller, clock, fee_max, told });
         let tasks = Mutex::default();
         let sender = Self { shared, tasks, inclusion_time_max, contract };
         for index in 0..sender.shared.posts.len() {
@@ -210,6 +216,19 @@ impl Sender {
 
     pub(super) fn chain_id(&self) -> u64 {
         self.shared.chain_id
+    }
+
+    /// Has somebody told of every transaction, before it leaves; the first who is named.
+    pub(super) fn tell(&self, told: Told) {
+        self.shared.told.get_or_init(|| told);
+    }
+
+    /// How many transactions of the first account wait at the node.
+    pub(super) async fn waiting(&self) -> Result<u64, RpcError> {
+        let Shared { rpc, posts, .. } = &*self.shared;
+        let account = posts[0].account;
+        let latest = ask::latest(rpc, account).await?;
+        Ok(ask::pending(rpc, account, latest).await?.saturating_sub(latest))
     }
 
     /// Most transactions that are usefully submitted at a time.
@@ -378,8 +397,8 @@ impl Sender {
             Ok(Err(_)) => unsent("sending has stopped"),
             Err(_) => {
                 let waited = self.inclusion_time_max.as_secs();
-                let call = "eth_getTransactionReceipt";
-                Err(garbage(call, format!("in no block after {waited} s")).into())
+                let what = format!("in no block after {waited} s, and may come into one later");
+                Err(ChainError::Waiting(what).into())
             }
         }
     }

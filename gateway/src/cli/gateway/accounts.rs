@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use distpos_proto::{
     address::Local,
     amount::Amount,
@@ -75,6 +75,15 @@ struct Why {
     reason: Reason,
 }
 
+/// Why, for whoever reads the log later.
+#[derive(Args)]
+struct WhyLogged {
+    /// Why, in one line of up to 200 characters; the gateway logs it, and on EVM it is printed with
+    /// what was done.
+    #[arg(long)]
+    reason: Reason,
+}
+
 /// The key of the contract's owner, where the own chain is an EVM chain.
 #[derive(Args)]
 struct OwnerKey {
@@ -118,7 +127,7 @@ pub(super) struct OpenArguments {
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
-    why: Why,
+    why: WhyLogged,
     #[command(flatten)]
     limits: Limits,
     /// Agree with terms that the peer has signed: their hash, as `account show` prints it.
@@ -146,7 +155,7 @@ pub(super) struct LimitArguments {
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
-    why: Why,
+    why: WhyLogged,
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
@@ -158,12 +167,13 @@ pub(super) struct ActArguments {
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
-    why: Why,
+    why: WhyLogged,
     #[command(flatten)]
     owner: OwnerKey,
 }
 
 #[derive(Args)]
+#[command(group(ArgGroup::new("sum").args(["add", "take"]).required(true)))]
 pub(super) struct SettleArguments {
     #[command(flatten)]
     which: Which,
@@ -171,7 +181,6 @@ pub(super) struct SettleArguments {
     why: Why,
     /// The peer has paid so much elsewhere: its reserve here grows, out of the community's float.
     #[arg(long, value_name = "AMOUNT", value_parser = positive, allow_hyphen_values = true)]
-    #[arg(required_unless_present = "take", conflicts_with = "take")]
     add: Option<Amount>,
     /// It was paid so much elsewhere, or is paid it now --to an account: its reserve here shrinks.
     #[arg(long, value_name = "AMOUNT", value_parser = positive, allow_hyphen_values = true)]
@@ -232,7 +241,7 @@ fn positive(text: &str) -> Result<Amount, String> {
 }
 
 /// What a chain counts time in.
-fn whole_seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn whole_seconds(text: &str) -> Result<Duration, String> {
     let duration = parse_duration(text)?;
     match duration.subsec_nanos() {
         0 => Ok(duration),

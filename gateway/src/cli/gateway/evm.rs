@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{Exit, Failure, say, say_json};
 use crate::{
-    chain::evm::{self, Operator, Roles},
+    chain::evm::{self, Operator, Roles, user::TransactionHash},
     cli::evm_key,
 };
 
@@ -20,7 +20,7 @@ mod accounts;
 mod owner;
 mod status;
 
-pub(super) use accounts::told as account_told;
+pub(super) use accounts::{checked, note, payee as payee_of, token_word, told as account_told};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -74,8 +74,14 @@ struct Owner {
 impl Owner {
     async fn connect(&self) -> Result<Operator, Failure> {
         let key = evm_key::load(&self.key, self.password.as_deref())?;
-        Ok(Operator::connect(&self.rpc, key).await?)
+        Ok(Operator::connect(&self.rpc, key).await?.careful(signed))
     }
+}
+
+/// The hash goes to the terminal before the transaction leaves: it can be looked up whatever happens.
+pub(super) fn signed(transaction: &TransactionHash) {
+    let hash = data_encoding::HEXLOWER.encode(transaction);
+    eprintln!("distpos-gateway: transaction 0x{hash}");
 }
 
 #[derive(Args)]

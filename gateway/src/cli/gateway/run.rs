@@ -50,7 +50,11 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         let socket = cause
             .downcast_ref::<SocketError>()
             .is_some_and(|error| !matches!(error, SocketError::Taken(_)));
+        let own = cause
+            .downcast_ref::<daemon::OwnChainError>()
+            .is_some_and(|error| matches!(error, daemon::OwnChainError::Other { .. }));
         let configuration = ledger
+            || own
             || socket
             || spool
             || cause.is::<ConfigError>()

@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     pub(super) asset: Asset,
     /// How much: a whole number of the smallest unit; on EVM also 1.5eth, and of a token 1.5token.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub(super) amount: String,
     /// The key that pays; anybody's.
     #[arg(long, value_name = "FILE")]

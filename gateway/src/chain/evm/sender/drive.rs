@@ -220,6 +220,9 @@ async fn perform(shared: &Shared, post: &Post, work: Work, head: u64) {
     }
     outgoing.sort_by_key(|outgoing| outgoing.nonce);
     for outgoing in outgoing {
+        if let Some(told) = shared.told.get().filter(|_| outgoing.why.is_some()) {
+            told(&keccak256(&outgoing.raw).0);
+        }
         hand_over(shared, post, outgoing, head).await;
     }
 }

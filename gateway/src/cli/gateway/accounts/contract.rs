@@ -4,15 +4,16 @@
 use std::{path::Path, sync::Arc};
 
 use alloy_primitives::Address;
-use distpos_proto::{
-    account::Change, address::Local, amount::Amount, message::TermsHash, terms::Backing,
-};
+use distpos_proto::{account::Change, amount::Amount, message::TermsHash, terms::Backing};
 
-use super::{Exit, Failure, OwnerKey, Which, change::tell};
+use super::{Failure, OwnerKey, Which, change::tell};
 use crate::{
     admin::{DoneView, LimitsAsked, Reason, SettleAsked},
-    chain::evm::{self, AccountChange, EvmConfig, EvmKey, TermsChange},
-    cli::{evm_key, gateway::evm::account_told},
+    chain::evm::{self, AccountChange, EvmConfig, EvmKey, Settlement, TermsChange},
+    cli::{
+        evm_key,
+        gateway::evm::{account_told, checked, note, payee_of, signed, token_word},
+    },
     config::{Config, Node},
     daemon,
     event::Log,
@@ -52,12 +53,15 @@ impl Contract {
         let backing: Backing = backing.and_then(|text| text.parse().ok()).ok_or_else(odd)?;
         let token = match backing {
             Backing::Erc20(token) => Some(Address::from(token)),
-            Backing::Coin | Backing::Ledger => None,
+            // Said, so that an account that has a token is not opened under terms of the coin.
+            Backing::Coin => Some(Address::ZERO),
+            Backing::Ledger => None,
         };
         let limits = done.limits.clone().unwrap_or_default();
+        checked(&change(&limits)?)?;
         if owner.key.is_none() {
             let mut words = vec!["--terms".into(), terms.to_string()];
-            words.extend(token.iter().flat_map(|t| ["--token".into(), t.to_checksum(None)]));
+            words.extend(token.iter().flat_map(|token| ["--token".into(), token_word(*token)]));
             words.extend(limit_words(&limits));
             let command = self.command("account", which, &words, reason);
             done.note = Some(format!(
@@ -101,19 +105,19 @@ impl Contract {
         owner: &OwnerKey,
         asked: &SettleAsked,
     ) -> Result<(), Failure> {
-        let named = [("--add", &asked.add), ("--take", &asked.take), ("--to", &asked.to)];
-        let words =
-            named.into_iter().filter_map(|(name, value)| Some([name.into(), value.clone()?]));
-        let words: Vec<String> = words.flatten().collect();
-        let key = self.key("settle", which, &words, reason, owner)?;
-        let change = match (&asked.add, &asked.take) {
-            (Some(sum), _) => Change::Added(amount(sum)?),
-            (None, Some(sum)) => Change::Taken(amount(sum)?),
+        let to = asked.to.as_deref().map(payee).transpose()?;
+        let (change, sum) = match (&asked.add, &asked.take) {
+            (Some(sum), _) => (Change::Added(amount(sum)?), ["--add".to_owned(), sum.clone()]),
+            (None, Some(sum)) => (Change::Taken(amount(sum)?), ["--take".to_owned(), sum.clone()]),
             (None, None) => return Err(Failure::usage("expected --add or --take")),
         };
-        let to = asked.to.as_deref().map(account).transpose()?;
+        let note = note(reason)?;
+        let mut words = Vec::from(sum);
+        words.extend(to.iter().flat_map(|to| ["--to".to_owned(), to.to_checksum(None)]));
+        let key = self.key("settle", which, &words, reason, owner)?;
         let account = (which.chain, &which.asset);
-        let moved = evm::settle(&self.node, key, account, change, to, reason.as_str()).await?;
+        let settlement = Settlement { change, to, note };
+        let moved = evm::settle(&self.node, key, account, settlement, signed).await?;
         account_told(&moved, reason.as_str(), which.json)?;
         Ok(())
     }
@@ -126,8 +130,10 @@ impl Contract {
         change: &AccountChange,
         words: &[String],
     ) -> Result<(), Failure> {
+        checked(change)?;
         let key = self.key("account", which, words, reason, owner)?;
-        let moved = evm::set_account(&self.node, key, which.chain, &which.asset, change).await?;
+        let (chain, asset) = (which.chain, &which.asset);
+        let moved = evm::set_account(&self.node, key, chain, asset, change, signed).await?;
         account_told(&moved, reason.as_str(), which.json)?;
         Ok(())
     }
@@ -179,11 +185,11 @@ fn amount(text: &str) -> Result<Amount, Failure> {
     text.parse().map_err(Failure::usage)
 }
 
-/// An account of the own chain.
-fn account(text: &str) -> Result<Address, Failure> {
+/// An account of the own chain that is paid.
+fn payee(text: &str) -> Result<Address, Failure> {
     // As wallets write it.
-    let local: Local = text.trim_start_matches("0x").parse().map_err(Failure::usage)?;
-    evm::account_of(&local).map_err(|error| Failure::of(Exit::Usage, format_args!("--to: {error}")))
+    let text = format!("0x{}", text.trim_start_matches("0x"));
+    payee_of(&text).map_err(|what| Failure::usage(format_args!("--to: {what}")))
 }
 
 fn limit_words(limits: &LimitsAsked) -> Vec<String> {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use alloy_primitives::Address;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use distpos_proto::{
     account::{Change, Window},
     amount::Amount,
@@ -14,17 +14,15 @@ use distpos_proto::{
 use serde_json::{Value as Json, json};
 
 use super::{
-    super::{Exit, Failure, say, say_json},
+    super::{Exit, Failure, accounts::whole_seconds, say, say_json},
     Owner, account as address,
     owner::Act,
+    signed,
 };
 use crate::{
-    chain::evm::{
-        AccountChange, AccountMove, AccountStatus, Operator, TermsChange,
-        user::{TransactionHash, Wallet},
-    },
+    admin::Reason,
+    chain::evm::{AccountChange, AccountMove, AccountStatus, Operator, TermsChange, user::Wallet},
     cli::{amount, evm_key},
-    config::text::parse_duration,
 };
 
 /// Longest note that goes onto the chain with a settlement, in bytes.
@@ -45,22 +43,21 @@ pub(in crate::cli::gateway) struct AccountArguments {
     which: Which,
     #[command(flatten)]
     act: Act,
-    /// The ERC-20 contract that backs it here; the chain's own coin unless said when it is opened.
-    /// It never changes.
-    #[arg(long, value_name = "0x…", value_parser = address)]
+    /// What backs it here: an ERC-20 contract, or coin. Said when it is opened; it never changes.
+    #[arg(long, value_name = "0x…|coin", value_parser = token)]
     token: Option<Address>,
     /// The hash of the terms that both sides signed: opens the account, or changes its terms.
     #[arg(long, value_name = "64 HEX DIGITS", conflicts_with = "close")]
     terms: Option<TermsHash>,
     /// Most that may arrive beyond what has left and what the peer has deposited, in the smallest
     /// unit or, for the coin, with a unit; 0, fully prefunded, unless it was ever said.
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true)]
     credit_limit: Option<String>,
     /// Most that may arrive within the window.
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true)]
     window_max: Option<String>,
     /// How long a used-up --window-max takes to be free again, such as 24h; 0s: no window.
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = whole_seconds)]
     window: Option<Duration>,
     /// Close it: no value arrives from the peer any more. Its figures stay.
     #[arg(long)]
@@ -71,19 +68,20 @@ pub(in crate::cli::gateway) struct AccountArguments {
 }
 
 #[derive(Args)]
+#[command(group(ArgGroup::new("sum").args(["add", "take"]).required(true)))]
 pub(in crate::cli::gateway) struct SettleArguments {
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
     act: Act,
     /// Add to the peer's reserve here, out of the community's own float: it has paid elsewhere.
-    #[arg(long, value_name = "AMOUNT", required_unless_present = "take", conflicts_with = "take")]
+    #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true)]
     add: Option<String>,
     /// Take from it: it was paid elsewhere, or is paid now --to an account.
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true)]
     take: Option<String>,
     /// Who is paid what is taken; without it, it becomes the community's float.
-    #[arg(long, value_name = "0x…", value_parser = address, requires = "take")]
+    #[arg(long, value_name = "0x…", value_parser = payee, requires = "take")]
     to: Option<Address>,
     /// Print one JSON object.
     #[arg(long)]
@@ -100,10 +98,10 @@ pub(in crate::cli::gateway) struct DepositArguments {
     #[arg(long, value_name = "0x…", value_parser = address)]
     contract: Address,
     /// How much, in the smallest unit or, for the coin, with a unit (1.5eth).
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     amount: String,
-    /// Refuse unless the account is backed by this ERC-20 contract.
-    #[arg(long, value_name = "0x…", value_parser = address)]
+    /// Refuse unless the account is backed by this ERC-20 contract, or by the coin.
+    #[arg(long, value_name = "0x…|coin", value_parser = token)]
     token: Option<Address>,
     /// Print one JSON object.
     #[arg(long)]
@@ -114,6 +112,12 @@ pub(super) async fn account(arguments: &AccountArguments) -> Result<Exit, Failur
     let Which { chain, asset } = &arguments.which;
     let (operator, contract) = arguments.act.connect().await?;
     let before = operator.account(contract, *chain, asset).await?;
+    if arguments.terms.is_some() && before.terms.is_none() && arguments.token.is_none() {
+        return Err(Failure::usage(format_args!(
+            "the account with {chain} in {asset} is not open: say what backs it here for good, \
+             --token 0x… or --token coin"
+        )));
+    }
     let token = arguments.token.unwrap_or(before.token);
     let sum = |text: &Option<String>| -> Result<Option<Amount>, Failure> {
         text.as_deref().map(|text| sum(text, token)).transpose()
@@ -129,23 +133,19 @@ pub(super) async fn account(arguments: &AccountArguments) -> Result<Exit, Failur
         window_max: sum(&arguments.window_max)?,
         window_seconds: arguments.window.map(|window| window.as_secs()),
     };
+    checked(&change)?;
     let changed = operator.change_account(contract, *chain, asset, &change).await?;
-    told(&changed, &arguments.act.reason, arguments.json)
+    told(&changed, arguments.act.reason.as_str(), arguments.json)
 }
 
 pub(super) async fn settle(arguments: &SettleArguments) -> Result<Exit, Failure> {
     let Which { chain, asset } = &arguments.which;
-    let reason = &arguments.act.reason;
-    if reason.len() > NOTE_BYTES_MAX {
-        let what =
-            format!("--reason has {} bytes, expected at most {NOTE_BYTES_MAX}", reason.len());
-        return Err(Failure::usage(what));
-    }
+    let reason = note(&arguments.act.reason)?;
     let (operator, contract) = arguments.act.connect().await?;
     let before = operator.account(contract, *chain, asset).await?;
     let change = match (&arguments.add, &arguments.take) {
-        (Some(text), _) => Change::Added(sum(text, before.token)?),
-        (None, Some(text)) => Change::Taken(sum(text, before.token)?),
+        (Some(text), _) => Change::Added(more(sum(text, before.token)?, "--add")?),
+        (None, Some(text)) => Change::Taken(more(sum(text, before.token)?, "--take")?),
         (None, None) => return Err(Failure::usage("expected --add or --take")),
     };
     let which = (*chain, asset);
@@ -158,28 +158,80 @@ pub(super) async fn deposit(arguments: &DepositArguments) -> Result<Exit, Failur
     let Owner { rpc, key, password } = &arguments.owner;
     let key = evm_key::load(key, password.as_deref())?;
     let contract = arguments.contract;
-    Operator::connect(rpc, key.clone()).await?.check_contract(contract).await?;
+    let operator = Operator::connect(rpc, key.clone()).await?;
+    operator.check_contract(contract).await?;
+    operator.check_idle().await?;
     let wallet = Wallet::connect(rpc, key).await?;
     let found = wallet.reader().peer_account(contract, *chain, asset).await?;
     if let Some(token) = arguments.token
         && token != found.token
     {
-        let token = token.to_checksum(None);
-        let what = format!("--token is {token}, the account is backed by {}", found.backing());
+        let what = format!(
+            "--token is {}, the account is backed by {}",
+            token_word(token),
+            found.backing()
+        );
         return Err(Failure::usage(what));
     }
-    let sum = sum(&arguments.amount, found.token)?;
-    let tell = |transaction: &TransactionHash| {
-        let hash = data_encoding::HEXLOWER.encode(transaction);
-        eprintln!("distpos-gateway: transaction 0x{hash}");
-    };
-    let (_, paid) = wallet.deposit(contract, (*chain, asset), sum, &tell).await?;
+    let sum = more(sum(&arguments.amount, found.token)?, "--amount")?;
+    let (_, paid) = wallet.deposit(contract, (*chain, asset), sum, &signed).await?;
     told(&paid, "a deposit", arguments.json)
 }
 
 /// A sum of what backs the account.
 fn sum(text: &str, token: Address) -> Result<Amount, Failure> {
     amount::parse(text, token.is_zero()).map_err(Failure::usage)
+}
+
+fn more(sum: Amount, flag: &str) -> Result<Amount, Failure> {
+    match sum.is_zero() {
+        true => Err(Failure::usage(format_args!("{flag} is 0, expected more"))),
+        false => Ok(sum),
+    }
+}
+
+/// Refuses a window that is none: what `distpos-gateway account limit` refuses on a ledger, too.
+pub(in crate::cli::gateway) fn checked(change: &AccountChange) -> Result<(), Failure> {
+    match (change.window_max, change.window_seconds) {
+        (Some(max), _) if max.is_zero() => {
+            Err(Failure::usage("--window-max is 0, expected more; --window 0s takes it away"))
+        }
+        (Some(_), Some(0)) => {
+            Err(Failure::usage("--window-max stands beside --window 0s, which takes it away"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A reason that goes onto the chain.
+pub(in crate::cli::gateway) fn note(reason: &Reason) -> Result<&str, Failure> {
+    match reason.as_str().len() {
+        0..=NOTE_BYTES_MAX => Ok(reason.as_str()),
+        found => Err(Failure::usage(format_args!(
+            "--reason has {found} bytes, expected at most {NOTE_BYTES_MAX}: it goes onto the chain"
+        ))),
+    }
+}
+
+/// What backs an account; zero is the coin.
+fn token(text: &str) -> Result<Address, String> {
+    match text {
+        "coin" => Ok(Address::ZERO),
+        contract => address(contract).map_err(|what| format!("{what}; or coin")),
+    }
+}
+
+/// The same, as it is typed.
+pub(in crate::cli::gateway) fn token_word(token: Address) -> String {
+    if token.is_zero() { "coin".into() } else { token.to_checksum(None) }
+}
+
+/// Who is paid. Zero is nobody: the contract reads it as "becomes float".
+pub(in crate::cli::gateway) fn payee(text: &str) -> Result<Address, String> {
+    match address(text)? {
+        Address::ZERO => Err("found the zero address, which is nobody's".into()),
+        payee => Ok(payee),
+    }
 }
 
 /// Tells what changed, and why.

@@ -10,7 +10,7 @@ use super::{
     super::{Exit, Failure, say},
     Owner, account,
 };
-use crate::{chain::evm::Operator, cli::amount};
+use crate::{admin::Reason, chain::evm::Operator, cli::amount};
 
 /// On which contract, with whose key, and why.
 #[derive(Args)]
@@ -20,9 +20,10 @@ pub(in crate::cli::gateway) struct Act {
     /// The contract.
     #[arg(long, value_name = "0x…", value_parser = account)]
     contract: Address,
-    /// Why; it is printed with what was done.
+    /// Why, in one line of up to 200 characters; it is printed with what was done. That of a
+    /// settlement goes onto the chain.
     #[arg(long)]
-    pub(super) reason: String,
+    pub(super) reason: Reason,
 }
 
 #[derive(Args)]
@@ -74,7 +75,7 @@ pub(in crate::cli::gateway) struct FundArguments {
     #[arg(long, value_name = "0x…", value_parser = account)]
     token: Option<Address>,
     /// How much, in the smallest unit or, for the coin, with a unit (1.5eth).
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     amount: String,
 }
 
