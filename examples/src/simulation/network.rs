@@ -62,8 +62,8 @@ pub struct Network {
     fates: Mutex<Option<Fates>>,
     requests: Mutex<Option<Meddler>>,
     answers: Mutex<Option<Meddler>>,
-    /// Every call that arrived.
-    calls: Mutex<Vec<Call>>,
+    /// How many calls of a kind arrived at a chain.
+    calls: Mutex<BTreeMap<(RequestKind, ChainId), usize>>,
 }
 
 impl Network {
@@ -130,8 +130,7 @@ impl Network {
 
     /// How many calls of a kind arrived at a chain.
     pub fn arrived(&self, kind: RequestKind, to: ChainId) -> usize {
-        let calls = self.calls.lock().unwrap();
-        calls.iter().filter(|call| call.kind == kind && call.to == to).count()
+        self.calls.lock().unwrap().get(&(kind, to)).copied().unwrap_or_default()
     }
 
     async fn latency(&self) {
@@ -170,7 +169,7 @@ impl Network {
         if fate == Fate::RequestLost {
             return Err(gone(io::ErrorKind::TimedOut));
         }
-        self.calls.lock().unwrap().push(call);
+        *self.calls.lock().unwrap().entry((call.kind, call.to)).or_default() += 1;
         let caller = Caller { pin, source: call.from, destination: call.to };
         let response = match service.authorise(&caller).await {
             Err(reply) => Response::Refused(reply).body(),

@@ -13,6 +13,7 @@ use distpos_gateway::{
 };
 use distpos_proto::{
     account::Figures,
+    amount::Amount,
     chain::{ChainId, Family},
     key::SpkiPin,
     light::Trusted,
@@ -86,7 +87,9 @@ pub struct Site {
 impl Site {
     /// How many messages wait here, both ways.
     pub fn waiting(&self) -> usize {
-        Direction::BOTH.iter().flat_map(|way| self.batches(*way)).map(|b| b.items.len()).sum()
+        let count = |way: &Direction| self.gateway.spool.read(|tx| tx.count(*way)).unwrap();
+        let messages = Direction::BOTH.iter().flat_map(|way| count(way).into_values()).sum::<u64>();
+        usize::try_from(messages).unwrap()
     }
 
     /// The queue.
@@ -129,6 +132,20 @@ impl Site {
         let entries =
             self.gateway.spool.read(|tx| tx.entries(peer, &asset, 1, usize::MAX)).unwrap();
         entries.into_iter().map(|(_, entry)| entry).collect()
+    }
+
+    /// How many messages wait for room, in all accounts.
+    pub fn suspended(&self) -> usize {
+        let count = self.gateway.spool.read(|tx| tx.count(Direction::Inbound)).unwrap();
+        let suspended = count.into_iter().filter(|((_, state), _)| *state == State::Suspended);
+        usize::try_from(suspended.map(|(_, messages)| messages).sum::<u64>()).unwrap()
+    }
+
+    /// What all that waits for room in an account carries.
+    pub fn wanted(&self, peer: ChainId, asset: &str) -> Amount {
+        let asset = asset.parse().unwrap();
+        let row = self.gateway.spool.read(|tx| tx.waiting(peer, &asset, usize::MAX)).unwrap();
+        row.into_iter().fold(Amount::ZERO, |sum, waiting| sum.saturating_add(waiting.amount))
     }
 
     /// What waits for room in an account, in its order.

@@ -86,6 +86,10 @@ pub struct Chain {
     pub keys: Vec<[u8; 32]>,
     /// The key of its user.
     pub user: SecretKey,
+    /// The keys of all its users, that one first.
+    pub users: Vec<SecretKey>,
+    /// What all accounts and the vault hold together, for ever.
+    pub supply: Amount,
 }
 
 /// Everything there is.
@@ -105,6 +109,8 @@ pub struct World {
     /// The chains.
     pub chains: BTreeMap<ChainId, Chain>,
     skews: Skews,
+    /// Told of everything that happens, instead of the log.
+    witness: Option<Arc<dyn Events>>,
     books: Mutex<BTreeMap<(ChainId, u8), Arc<Book>>>,
     published: Mutex<BTreeMap<ChainId, BTreeSet<u8>>>,
 }
@@ -128,13 +134,15 @@ pub struct Plan {
     pub seed: u64,
     /// Chain keys of each chain; gateway `n` signs with the n-th, or the last.
     pub keys: u8,
+    /// Users of each chain, each with [`FUNDS`] at first.
+    pub users: u8,
     /// Least time between two blocks; zero for blocks on demand.
     pub interval: Duration,
 }
 
 impl From<u64> for Plan {
     fn from(seed: u64) -> Self {
-        Self { seed, keys: 1, interval: Duration::ZERO }
+        Self { seed, keys: 1, users: 1, interval: Duration::ZERO }
     }
 }
 
@@ -169,7 +177,7 @@ pub struct Order {
 impl World {
     /// A world of these chains, none of which has a gateway yet. Call it with tokio's time paused.
     pub fn new(plan: impl Into<Plan>, chains: &[&str]) -> Self {
-        let Plan { seed, keys, interval } = plan.into();
+        let Plan { seed, keys, users, interval } = plan.into();
         let clock = clock::virtual_from(START);
         let mut world = Self {
             seed,
@@ -180,27 +188,39 @@ impl World {
             log: Arc::default(),
             chains: BTreeMap::new(),
             skews: Skews::default(),
+            witness: None,
             books: Mutex::default(),
             published: Mutex::default(),
         };
         for (number, name) in (1u8..).zip(chains) {
             let id = cid(name);
-            let keys: Vec<[u8; 32]> = (0..keys).map(|n| [number + 16 * n; 32]).collect();
+            let keys: Vec<[u8; 32]> = (0..keys).map(|n| numbered([1, number, n])).collect();
             let secret: Vec<SecretKey> = keys.iter().map(SecretKey::from_seed).collect();
-            let user = SecretKey::from_seed(&[100 + number; 32]);
+            let user_key = |n: u8| SecretKey::from_seed(&numbered([100, number, n]));
+            let users: Vec<SecretKey> = (0..users).map(user_key).collect();
+            let funded = |user: &SecretKey| (address::local(&user.public()), amount(FUNDS));
+            let supply = amount(FUNDS * users.len() as u64 + FLOAT);
             let genesis = Genesis {
                 chain: id,
                 time: START.seconds(),
-                accounts: BTreeMap::from([(address::local(&user.public()), amount(FUNDS))]),
+                accounts: users.iter().map(funded).collect(),
                 float: amount(FLOAT),
                 authorities: secret.iter().map(SecretKey::public).collect(),
             };
             let clock = skewed(&clock, &world.skews, (id, 0));
             let ledger = Ledger::in_memory(genesis, secret, clock).unwrap();
             let ledger = Arc::new(ledger.interval(interval));
-            world.chains.insert(id, Chain { id, number, ledger, keys, user });
+            let user = user_key(0);
+            world.chains.insert(id, Chain { id, number, ledger, keys, user, users, supply });
         }
         world
+    }
+
+    /// Tells a witness what happens from now on, and keeps no log: of a crowd it would fill the
+    /// memory.
+    #[must_use]
+    pub fn told_to(self, witness: Arc<dyn Events>) -> Self {
+        Self { witness: Some(witness), ..self }
     }
 
     /// Two chains with one gateway each, that give each other so much credit.
@@ -246,10 +266,7 @@ impl World {
     /// Pays into the reserve of `other` on `chain`, from its user's balance.
     pub async fn deposit(&self, chain: &str, other: &str, value: u64) {
         let chain = &self.chains[&cid(chain)];
-        let facts = chain.ledger.facts();
-        let local = address::local(&chain.user.public());
-        let nonce = chain.ledger.account(&local).await.unwrap().unwrap().nonce;
-        let place = transaction::Place { chain: facts.chain, tag: facts.tag, nonce };
+        let place = chain.place(&chain.user).await;
         let asset = ASSET.parse().unwrap();
         let signed = transaction::deposit(place, cid(other), asset, amount(value), &chain.user);
         chain.ledger.submit(Submission::User(signed)).await.unwrap();
@@ -275,7 +292,8 @@ impl World {
         let book = self.book(chain.id, n, family);
         let name: HostName = ROOT.parse().unwrap();
         let options = Options { roots: vec![name], allow_special: true, ..Options::default() };
-        let seed = self.seed * 1000 + u64::from(chain.number) * 10 + u64::from(n);
+        let own = u64::from(chain.number) * 10 + u64::from(n);
+        let seed = self.seed.wrapping_mul(1000).wrapping_add(own);
         let random = || Box::new(ChaCha8Rng::seed_from_u64(seed));
         let clock = skewed(&self.clock, &self.skews, (chain.id, n));
         let resolver = Resolver::new(self.zone.clone(), options, clock.clone(), random());
@@ -297,11 +315,7 @@ impl World {
             papers: tokio::sync::Notify::new(),
             progress: Mutex::default(),
             hooks: Hooks::new(book.policy.lock().unwrap().hooks.clone()),
-            events: Arc::new(Recorder {
-                clock: self.clock.clone(),
-                who: format!("{}/{n}", chain.id),
-                log: self.log.clone(),
-            }),
+            events: self.events(chain.id, n),
             authenticated: Mutex::new(Authenticated::default()),
         });
         self.publish(chain, n);
@@ -314,6 +328,12 @@ impl World {
         ];
         let network = self.network.clone();
         Site { gateway, book, chain: chain.id, n, address, network, stopper: Some(stopper), tasks }
+    }
+
+    /// Who is told what happens at a gateway.
+    fn events(&self, chain: ChainId, n: u8) -> Arc<dyn Events> {
+        let (clock, who, log) = (self.clock.clone(), format!("{chain}/{n}"), self.log.clone());
+        self.witness.clone().unwrap_or_else(|| Arc::new(Recorder { clock, who, log }))
     }
 
     /// What the operator of this gateway said, before a restart too.
@@ -349,24 +369,7 @@ impl World {
     /// Puts orders of a chain's user into the queue of the chain at once; gives the ids in order.
     pub async fn order(&self, from: &str, orders: Vec<Order>) -> Vec<MessageId> {
         let chain = &self.chains[&cid(from)];
-        let facts = chain.ledger.facts();
-        let local = address::local(&chain.user.public());
-        let nonce = chain.ledger.account(&local).await.unwrap().unwrap().nonce;
-        let signed: Vec<Vec<u8>> = (nonce..)
-            .zip(orders)
-            .map(|(nonce, order)| {
-                let place = transaction::Place { chain: facts.chain, tag: facts.tag, nonce };
-                let order = transaction::SendOrder {
-                    to: order.to,
-                    amount: amount(order.value),
-                    data: order.data,
-                    gas: 0,
-                    on_fail: OnFail::Return,
-                    expires: UnixSeconds(order.expires),
-                };
-                transaction::send(place, order, &chain.user)
-            })
-            .collect();
+        let signed = chain.sign(&chain.user, orders).await;
         let submitted =
             signed.iter().map(|signed| chain.ledger.submit(Submission::User(signed.clone())));
         for submitted in join_all(submitted).await {
@@ -454,7 +457,7 @@ impl World {
     }
 
     /// Whether every gateway has read its chain to the end and has nothing in its queues.
-    async fn is_empty(&self, sites: &[&Site]) -> bool {
+    pub async fn is_empty(&self, sites: &[&Site]) -> bool {
         for site in sites {
             let head = self.chains[&site.chain].ledger.head().await.unwrap().height;
             let cursor = site.gateway.spool.read(|tx| tx.cursor()).unwrap();
@@ -484,6 +487,33 @@ impl World {
 }
 
 impl Chain {
+    /// The place of a user's next transaction.
+    pub async fn place(&self, user: &SecretKey) -> transaction::Place {
+        let facts = self.ledger.facts();
+        let account = self.ledger.account(&address::local(&user.public())).await;
+        let nonce = account.unwrap().unwrap().nonce;
+        transaction::Place { chain: facts.chain, tag: facts.tag, nonce }
+    }
+
+    /// A user's orders, signed one after the other and not submitted yet.
+    pub async fn sign(&self, user: &SecretKey, orders: Vec<Order>) -> Vec<Vec<u8>> {
+        let mut place = self.place(user).await;
+        let mut signed = Vec::with_capacity(orders.len());
+        for order in orders {
+            let order = transaction::SendOrder {
+                to: order.to,
+                amount: amount(order.value),
+                data: order.data,
+                gas: 0,
+                on_fail: OnFail::Return,
+                expires: UnixSeconds(order.expires),
+            };
+            signed.push(transaction::send(place, order, user));
+            place.nonce += 1;
+        }
+        signed
+    }
+
     /// All keys that speak for the chain; one of them suffices.
     pub fn key_set(&self) -> KeySet {
         KeySet::new(self.secrets().iter().map(SecretKey::public), 1).unwrap()
@@ -496,13 +526,18 @@ impl Chain {
 
     /// The pin of gateway `n`'s TLS key.
     pub fn pin(&self, n: u8) -> SpkiPin {
-        SpkiPin([self.number * 16 + n; 32])
+        SpkiPin(numbered([200, self.number, n]))
     }
 
     /// Where gateway `n` is called.
     pub fn address(&self, n: u8) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::new(198, 18, self.number, n), 7333))
     }
+}
+
+/// Thirty-two bytes that nothing else in the world has: whose, of which chain, the how many-th.
+fn numbered(numbers: [u8; 3]) -> [u8; 32] {
+    std::array::from_fn(|at| numbers[at % 3])
 }
 
 /// Where a chain's gateway records are.
