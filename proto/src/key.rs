@@ -226,6 +226,9 @@ pub struct KeySignature {
 /// Most signatures looked at on one header, receipt, status or statement; a chain has at most as many keys.
 pub const SIGNATURES_MAX: usize = 16;
 
+/// Most signatures on what two chains sign: each as many as it has keys.
+pub const AGREED_SIGNATURES_MAX: usize = 2 * SIGNATURES_MAX;
+
 impl KeySignature {
     /// Writes `[key, signature]`.
     pub fn write(&self, out: &mut Writer) {
@@ -259,7 +262,15 @@ impl KeySignature {
     /// # Errors
     /// [`CborError`] names the field.
     pub fn read_all(input: &mut Reader<'_>) -> Result<Vec<Self>, CborError> {
-        let count = input.array("signatures", SIGNATURES_MAX)?;
+        Self::read_up_to(input, SIGNATURES_MAX)
+    }
+
+    /// Reads an array of at most `max`.
+    ///
+    /// # Errors
+    /// [`CborError`] names the field.
+    pub fn read_up_to(input: &mut Reader<'_>, max: usize) -> Result<Vec<Self>, CborError> {
+        let count = input.array("signatures", max)?;
         (0..count).map(|_| Self::read(input)).collect()
     }
 }
@@ -324,19 +335,23 @@ impl KeySet {
     /// signatures by other keys, or wrong ones, count for nothing.
     #[must_use]
     pub fn endorses(&self, domain: Domain, bytes: &[u8], signatures: &[KeySignature]) -> bool {
+        self.counting(domain, bytes, signatures).take(self.threshold).count() >= self.threshold
+    }
+
+    /// The signatures of `bytes` that count: right ones, one for each of these keys.
+    pub fn counting<'s>(
+        &self,
+        domain: Domain,
+        bytes: &[u8],
+        signatures: &'s [KeySignature],
+    ) -> impl Iterator<Item = &'s KeySignature> {
         let mut signed = BTreeSet::new();
-        for s in signatures.iter().take(SIGNATURES_MAX) {
-            if self.keys.contains(&s.key)
+        signatures.iter().take(AGREED_SIGNATURES_MAX).filter(move |s| {
+            self.keys.contains(&s.key)
                 && !signed.contains(&s.key)
                 && s.key.verifies(domain, bytes, &s.signature)
-            {
-                signed.insert(s.key);
-            }
-            if signed.len() >= self.threshold {
-                return true;
-            }
-        }
-        false
+                && signed.insert(s.key)
+        })
     }
 }
 

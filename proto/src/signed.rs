@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::{
     cbor::{CborError, Reader, Writer},
-    key::{Domain, KeySet, KeySignature, SecretKey},
+    key::{AGREED_SIGNATURES_MAX, Domain, KeySet, KeySignature, SIGNATURES_MAX, SecretKey},
 };
 
 /// Something that is signed as bytes.
@@ -64,14 +64,18 @@ impl<D: Document> Signed<D> {
         keys.endorses(D::DOMAIN, &self.document.bytes(), &self.signatures)
     }
 
-    /// Checks the signatures against the keys that are valid now for the chain it should be by. The
-    /// one way to a [`Verified`].
+    /// Checks the signatures against the keys that are valid now for the chain it should be by, and
+    /// drops those that count for nothing: whoever sent it chose them. The one way to a
+    /// [`Verified`].
     ///
     /// # Errors
     /// [`SignedError`] if fewer than the threshold of distinct keys signed it.
     pub fn verify(self, keys: &KeySet) -> Result<Verified<D>, SignedError> {
-        if self.is_by(keys) {
-            return Ok(Verified(self));
+        let bytes = self.document.bytes();
+        let signatures: Vec<_> =
+            keys.counting(D::DOMAIN, &bytes, &self.signatures).cloned().collect();
+        if signatures.len() >= keys.threshold() {
+            return Ok(Verified(Self { document: self.document, signatures }));
         }
         Err(SignedError { what: D::NAME, threshold: keys.threshold() })
     }
@@ -87,11 +91,15 @@ impl<D: Document> Signed<D> {
     /// # Errors
     /// [`CborError`] names the field.
     pub fn read(input: &mut Reader<'_>) -> Result<Self, CborError> {
+        Self::read_up_to(input, SIGNATURES_MAX)
+    }
+
+    fn read_up_to(input: &mut Reader<'_>, signatures_max: usize) -> Result<Self, CborError> {
         if input.array(D::NAME, 2)? != 2 {
             return Err(CborError { field: D::NAME, expected: "its bytes and signatures" });
         }
         let document = D::from_bytes(input.bytes(D::NAME, D::BYTES_MAX)?)?;
-        Ok(Self { document, signatures: KeySignature::read_all(input)? })
+        Ok(Self { document, signatures: KeySignature::read_up_to(input, signatures_max)? })
     }
 
     /// Reads what [`Signed::write`] wrote, and nothing after it.
@@ -99,8 +107,21 @@ impl<D: Document> Signed<D> {
     /// # Errors
     /// [`CborError`] names the field.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CborError> {
+        Self::from_bytes_up_to(bytes, SIGNATURES_MAX)
+    }
+
+    /// Reads what both sides signed: as [`Signed::from_bytes`], with room for the signatures of two
+    /// chains. It is kept so, and never sent so.
+    ///
+    /// # Errors
+    /// [`CborError`] names the field.
+    pub fn agreed_from_bytes(bytes: &[u8]) -> Result<Self, CborError> {
+        Self::from_bytes_up_to(bytes, AGREED_SIGNATURES_MAX)
+    }
+
+    fn from_bytes_up_to(bytes: &[u8], signatures_max: usize) -> Result<Self, CborError> {
         let mut input = Reader::new(bytes);
-        let signed = Self::read(&mut input)?;
+        let signed = Self::read_up_to(&mut input, signatures_max)?;
         input.end(D::NAME)?;
         Ok(signed)
     }

@@ -50,7 +50,7 @@ impl Sending {
     }
 }
 
-/// A signed document with 16 signatures and room to spare.
+/// A signed document with the 32 signatures of two chains, and room to spare.
 const SIGNED_BYTES_MAX: usize = 4096;
 
 /// The key of an account's paper that goes this way.
@@ -79,6 +79,11 @@ fn write_signed<D: Document>(signed: &Signed<D>, out: &mut Writer) {
 
 fn read_signed<D: Document>(input: &mut Reader<'_>) -> Result<Signed<D>, CborError> {
     Signed::from_bytes(input.bytes(D::NAME, SIGNED_BYTES_MAX)?)
+}
+
+/// Reads what both sides signed.
+fn read_agreed<D: Document>(input: &mut Reader<'_>) -> Result<Signed<D>, CborError> {
+    Signed::agreed_from_bytes(input.bytes(D::NAME, SIGNED_BYTES_MAX)?)
 }
 
 fn write_sending(sending: &Sending, out: &mut Writer) {

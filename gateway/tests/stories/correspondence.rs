@@ -214,6 +214,33 @@ async fn terms_by_the_wrong_hand_or_of_other_chains_agree_to_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn signatures_that_count_for_nothing_are_not_kept_with_terms() {
+    let (world, a, b) = strangers(15);
+    let terms = world.terms(e2e4(), b1c2());
+    assert!(!sign(&a, &terms).await);
+    let mut signed = terms.clone().sign(&world.chains[&b1c2()].secrets());
+    let own = signed.signatures.len();
+    let strangers = (200..).map(|seed| SecretKey::from_seed(&[seed; 32]));
+    for key in strangers.take((16 - own) / 2) {
+        signed.signatures.extend(terms.clone().sign([&key]).signatures);
+    }
+    while signed.signatures.len() < 16 {
+        signed.signatures.push(signed.signatures[0].clone());
+    }
+    let papers = Papers { terms: vec![signed], ..Papers::default() };
+    assert_eq!(hand(&world, &a, b1c2(), papers).await[0].text(), "terms agreed");
+    let all = a.gateway.spool.read(|tx| tx.all_terms()).unwrap();
+    let row = &all[0].2;
+    assert_eq!(row.theirs.as_ref().unwrap().signed.signatures.len(), own);
+    let ours = a.gateway.identity.keys.len();
+    assert_eq!(row.agreed.as_ref().unwrap().signed.signatures.len(), ours + own);
+    // Papers go on.
+    assert!(sign(&b, &terms).await || agreed(&b, e2e4()).is_none());
+    let hash = Some(terms.hash());
+    world.until("agreed", SOON, || (agreed(&a, b1c2()), agreed(&b, e2e4())) == (hash, hash)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peers_proposals_do_not_fill_the_disk() {
     let (world, a, _b) = strangers(4);
     let keys = world.chains[&b1c2()].secrets();

@@ -9,7 +9,7 @@ use distpos_proto::{
     time::UnixMillis,
 };
 
-use super::{Sending, read_sending, read_signed, write_sending, write_signed};
+use super::{Sending, read_agreed, read_sending, read_signed, write_sending, write_signed};
 use crate::{
     accounts::{account_key, read_account_key},
     error::SpoolError,
@@ -121,8 +121,10 @@ fn read(bytes: &[u8]) -> Result<TermsRow, SpoolError> {
             let at = UnixMillis(input.uint("own terms at")?);
             Ok(OwnTerms { terms, at, sending: read_sending(input)? })
         })?;
-        let theirs = row::read_option(input, "their terms", read_dated)?;
-        let agreed = row::read_option(input, "agreed terms", read_dated)?;
+        let theirs =
+            row::read_option(input, "their terms", |input| read_dated(input, read_signed))?;
+        let agreed =
+            row::read_option(input, "agreed terms", |input| read_dated(input, read_agreed))?;
         Ok(TermsRow {
             ours,
             theirs: theirs.map(|(signed, at)| TheirTerms { signed, at }),
@@ -137,9 +139,12 @@ fn write_dated(signed: &SignedTerms, at: UnixMillis, out: &mut Writer) {
     out.uint(at.0);
 }
 
-fn read_dated(input: &mut Reader<'_>) -> Result<(SignedTerms, UnixMillis), CborError> {
+fn read_dated(
+    input: &mut Reader<'_>,
+    read: impl Fn(&mut Reader<'_>) -> Result<SignedTerms, CborError>,
+) -> Result<(SignedTerms, UnixMillis), CborError> {
     if input.array("signed terms", 2)? != 2 {
         return Err(CborError { field: "signed terms", expected: "terms and time" });
     }
-    Ok((read_signed(input)?, UnixMillis(input.uint("signed terms at")?)))
+    Ok((read(input)?, UnixMillis(input.uint("signed terms at")?)))
 }

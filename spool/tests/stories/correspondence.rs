@@ -5,7 +5,7 @@ use distpos_proto::{
     amount::Amount,
     chain::{GenesisTag, Height},
     code::{Code, Reply},
-    key::SecretKey,
+    key::{KeySet, SecretKey},
     message::{Asset, MessageId, TermsHash},
     signed::Document,
     statement::{Closed, Comparison, Open, ReserveRequest, Statement},
@@ -108,6 +108,31 @@ fn terms_are_kept_with_what_each_side_said() {
         assert_eq!(all, [(at().0, at().1, agreed.clone())]);
         let other = read(&spool, |tx| tx.terms(at().0, &asset("a1/coins"))).unwrap();
         assert_eq!(other, TermsRow::default(), "another account");
+    }
+}
+
+#[test]
+fn what_two_chains_of_sixteen_keys_agreed_to_is_read_again() {
+    let keys: Vec<SecretKey> = (1..=32).map(|seed| SecretKey::from_seed(&[seed; 32])).collect();
+    let agreed = TermsRow {
+        theirs: Some(TheirTerms { signed: terms().sign(&keys[16..]), at: UnixMillis(6) }),
+        agreed: Some(AgreedTerms { signed: terms().sign(&keys), at: UnixMillis(7) }),
+        ..TermsRow::default()
+    };
+    for (spool, _directory) in engines() {
+        let put = agreed.clone();
+        transact(&spool, move |tx| {
+            tx.put_terms(chain("b2"), &asset("a1/coin"), &put);
+            Ok(())
+        })
+        .unwrap();
+        let all = read(&spool, |tx| tx.all_terms()).unwrap();
+        assert_eq!(all, [(chain("b2"), asset("a1/coin"), agreed.clone())]);
+        let held = all[0].2.agreed.clone().unwrap().signed;
+        for keys in keys.chunks(16) {
+            let keys = KeySet::new(keys.iter().map(SecretKey::public), 16).unwrap();
+            assert!(held.is_by(&keys), "both sides' can be shown");
+        }
     }
 }
 
