@@ -32,6 +32,8 @@ pub mod statement;
 
 pub mod request;
 
+pub mod progress;
+
 mod exchange;
 
 mod late;
@@ -39,6 +41,10 @@ mod late;
 /// How often it is looked what is due: papers are for people, who think in minutes. What a person
 /// waits for is told ([`Gateway::papers`]).
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Most peers that something is sent to at once: whoever sends to many chains here makes no more
+/// lookups and connections of it than these.
+const EXCHANGES_MAX: usize = 16;
 
 /// Runs until asked to stop. One exchange at a time with each peer, so that a slow one delays
 /// nobody else; what is under way at the end is repeated after the next start.
@@ -50,7 +56,7 @@ pub async fn run(gateway: Arc<Gateway>, stop: Stop) {
         match due(&gateway).await {
             Ok(mut peers) => {
                 told = None;
-                peers.retain(|peer| busy.insert(*peer));
+                peers.retain(|peer| busy.len() < EXCHANGES_MAX && busy.insert(*peer));
                 running.extend(peers.into_iter().map(|peer| exchange(gateway.clone(), peer)));
             }
             Err(error) => tell(&gateway, &mut told, &error),
@@ -81,6 +87,7 @@ async fn due(gateway: &Arc<Gateway>) -> Result<BTreeSet<ChainId>, SpoolError> {
         return Ok(BTreeSet::new());
     }
     statement::make(gateway).await?;
+    progress::observe(gateway).await?;
     statement::look_again(gateway).await?;
     request::tend(gateway).await?;
     let now = gateway.now();

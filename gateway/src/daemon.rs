@@ -128,6 +128,7 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
         chain: opened.chain,
         identity: Identity { pin: keys.tls.pin(), key_set, keys: vec![keys.chain] },
         papers: Notify::new(),
+        progress: Mutex::default(),
         hooks: Hooks::new(config.policy.hooks.clone()),
         correspondents: Arc::new(Configured::new(config)?),
         events,

@@ -20,6 +20,7 @@ use crate::{
     chain::{Facts, LocalChain},
     clock::Clock,
     config::{AccountPolicy, GasBudget, Policy},
+    correspondence::progress::Progress,
     event::{Event, Events},
     inbound::hooks::Hooks,
     peer::PeerTransport,
@@ -103,6 +104,8 @@ pub struct Gateway {
     pub events: Arc<dyn Events>,
     /// Told when there is a paper to be sent that a person waits for.
     pub papers: Notify,
+    /// How far the work on papers is.
+    pub progress: Mutex<Progress>,
     /// Headers that were authenticated already: each is verified once.
     pub authenticated: Mutex<Authenticated>,
 }

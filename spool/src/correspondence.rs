@@ -25,7 +25,7 @@ mod papers;
 mod settled;
 mod terms;
 
-pub use papers::{RequestRow, StatementRow};
+pub use papers::{RequestRow, StatementRow, Unmatched};
 pub use settled::{CHECKPOINT_ROWS_MAX, Tally};
 pub use terms::{AgreedTerms, OwnTerms, TermsRow, TheirTerms};
 

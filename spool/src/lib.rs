@@ -45,7 +45,7 @@ mod waiting;
 pub use accounts::{AccountRow, Act, Entry, Reserved, Suspension};
 pub use correspondence::{
     AgreedTerms, CHECKPOINT_ROWS_MAX, OwnTerms, RequestRow, Sending, StatementRow, Tally, TermsRow,
-    TheirTerms,
+    TheirTerms, Unmatched,
 };
 pub use error::SpoolError;
 pub use guard::End;

@@ -295,6 +295,7 @@ impl World {
             },
             correspondents: book.clone(),
             papers: tokio::sync::Notify::new(),
+            progress: Mutex::default(),
             hooks: Hooks::new(book.policy.lock().unwrap().hooks.clone()),
             events: Arc::new(Recorder {
                 clock: self.clock.clone(),

@@ -9,6 +9,7 @@ use distpos_proto::{
 };
 use distpos_spool::SpoolError;
 
+use super::progress;
 use crate::{
     contact::{self, Contacted},
     gateway::Gateway,
@@ -18,20 +19,23 @@ use crate::{
 /// Most questions to one peer in a row: what is left is asked about an hour later.
 const QUESTIONS_MAX: usize = 16;
 
-/// Asks a peer for the receipts that are not here.
+/// Asks a peer for the receipts that are not here, from where it was asked last: those that it does
+/// not have either are not in the way of the others.
 ///
 /// # Errors
 /// [`SpoolError`] if the store cannot be read.
 pub(super) async fn ask(gateway: &Arc<Gateway>, peer: ChainId) -> Result<(), SpoolError> {
     for turn in 0..QUESTIONS_MAX {
-        let ids = gateway.spool.read(|tx| tx.unplaced(peer, IDS_MAX))?;
-        if ids.is_empty() {
+        let after = progress::asked(gateway, peer);
+        let ids = gateway.spool.read(|tx| tx.unplaced(peer, after.as_ref(), IDS_MAX))?;
+        let Some(last) = ids.last().copied() else {
+            // All of them were: those that are left, again next time.
+            progress::set_asked(gateway, peer, None);
             return Ok(());
-        }
+        };
         let Ok(route) = contact::route(gateway, peer).await else { return Ok(()) };
         let turn = u32::try_from(turn).unwrap_or(0);
-        let asked = ids.clone();
-        let answered = contact::call(gateway, &route, turn, &Request::Status(asked)).await;
+        let answered = contact::call(gateway, &route, turn, &Request::Status(ids)).await;
         let Ok(Contacted { response: Response::Status(answers), .. }) = answered else {
             return Ok(());
         };
@@ -40,10 +44,7 @@ pub(super) async fn ask(gateway: &Arc<Gateway>, peer: ChainId) -> Result<(), Spo
             StatusAnswer::Ended(_) | StatusAnswer::Open(_) => None,
         });
         settle::receipts(gateway, receipts.collect()).await;
-        // No progress: asking again would be told the same.
-        if gateway.spool.read(|tx| tx.unplaced(peer, IDS_MAX))? == ids {
-            return Ok(());
-        }
+        progress::set_asked(gateway, peer, Some(last));
     }
     Ok(())
 }

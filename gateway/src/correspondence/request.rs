@@ -17,7 +17,7 @@ use distpos_proto::{
 };
 use distpos_spool::{Direction, RequestRow, Sending, SpoolError, Tx};
 
-use super::statement::judge;
+use super::statement::{AHEAD_MAX, judge};
 use crate::{
     config::AccountPolicy,
     event::{Event, Paper, What},
@@ -94,7 +94,8 @@ fn tending(
     let is_strained = account.terms.is_some() && (used >= strained_at || is_short);
     let is_relieved =
         account.terms.is_none() || (used < strained_at.saturating_sub(RELIEF_PERCENT) && !is_short);
-    let is_due = before.is_none_or(|before| now.since(before.at) >= ASK_EVERY);
+    // One of a time to come was made before the clock was set back.
+    let is_due = before.is_none_or(|before| now.since(before.at) >= ASK_EVERY || before.at > now);
     let wanted = reserve_wanted(account, if is_short { waiting } else { Amount::ZERO });
     match before {
         Some(_) if is_relieved => Tending::Forget,
@@ -159,8 +160,8 @@ pub(super) async fn take(
 ) -> Result<Vec<Reply>, SpoolError> {
     let mut replies = Vec::with_capacity(came.len());
     for signed in came {
-        let parties = (signed.document.maker, signed.document.peer);
-        replies.push(match judge(gateway, trusted, parties, signed) {
+        let ReserveRequest { maker, peer, time, .. } = signed.document;
+        replies.push(match judge(gateway, trusted, (maker, peer, time), signed) {
             Ok(verified) => keep(gateway, trusted.chain, verified).await?,
             Err(reply) => reply,
         });
@@ -182,7 +183,11 @@ async fn keep(
         }
         let before = tx.reserve_request(Direction::Inbound, chain, &account)?;
         let time = |row: &RequestRow| row.request.document.time;
-        let is_new = before.is_none_or(|before| time(&before) < came.document().time);
+        // One of a time to come was taken before the clock was set back.
+        let newest = now.after(AHEAD_MAX).seconds();
+        let is_known =
+            |before: &RequestRow| time(before) <= newest && time(before) >= came.document().time;
+        let is_new = !before.as_ref().is_some_and(is_known);
         if is_new {
             let (request, sending) = (came.signed().clone(), Sending::default());
             let row = RequestRow { request, at: now, sending };

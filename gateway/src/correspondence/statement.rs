@@ -8,6 +8,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use distpos_proto::{
+    account::Account,
     amount::Amount,
     chain::ChainId,
     code::{Code, Reply},
@@ -16,9 +17,11 @@ use distpos_proto::{
     signed::{Document, Signed, Verified},
     standing::{Happening, Subject},
     statement::{Closed, Comparison, SignedStatement, Statement, compare},
-    time::UnixMillis,
+    time::{UnixMillis, UnixSeconds},
 };
-use distpos_spool::{AccountRow, Direction, Sending, SpoolError, StatementRow, Tx};
+use distpos_spool::{AccountRow, Direction, Sending, SpoolError, StatementRow, Tx, Unmatched};
+
+use super::progress;
 
 use crate::{
     account::{self, GATEWAY},
@@ -29,11 +32,17 @@ use crate::{
 
 /// From one statement of an account to the next.
 pub const STATEMENT_EVERY: Duration = Duration::from_secs(60 * 60);
-/// How long a statement may differ before it is believed to: this gateway reads its chain within
-/// minutes, or tells that it does not.
+/// How long statements may differ before that is believed: this gateway reads its chain within
+/// minutes, and while it has not, the time does not run.
 pub const DOUBT: Duration = Duration::from_secs(10 * 60);
 /// From one look at a statement that does not match to the next: receipts come within minutes.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// The same once no statement has matched for an hour or the difference was told: every look sums
+/// what was closed since the last match, and that grows.
+pub const LOOK_SELDOM: Duration = Duration::from_secs(10 * 60);
+/// How far the clock of a peer may be ahead of the own one. The newest paper stands: one of a time
+/// to come would stand until then.
+pub const AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// Makes the next statement of an account due now, instead of with the hour.
 ///
@@ -48,24 +57,34 @@ pub fn want(tx: &mut Tx<'_>, chain: ChainId, asset: &Asset) -> Result<(), SpoolE
 /// Makes the statements that are due.
 pub(super) async fn make(gateway: &Gateway) -> Result<(), SpoolError> {
     let (own, now) = (gateway.facts().chain, gateway.now());
-    let due = gateway.spool.read(|tx| {
-        let mut due = Vec::new();
+    let (due, idle) = gateway.spool.read(|tx| {
+        let (mut due, mut idle) = (Vec::new(), Vec::new());
         for (chain, asset, row) in tx.accounts()? {
             let last = tx.statement(Direction::Outbound, chain, &asset)?;
-            let is_due = last.is_none_or(|last| now.since(last.at) >= STATEMENT_EVERY);
+            if !is_used(&row) {
+                idle.extend(last.map(|_| (chain, asset)));
+                continue;
+            }
+            // One of a time to come was made before the clock was set back.
+            let is_due =
+                last.is_none_or(|last| now.since(last.at) >= STATEMENT_EVERY || last.at > now);
             if is_due && let Some(statement) = state(tx, own, (chain, &asset), &row, now)? {
                 due.push((chain, asset, statement.sign(&gateway.identity.keys)));
             }
         }
-        Ok::<_, SpoolError>(due)
+        Ok::<_, SpoolError>((due, idle))
     })?;
-    if due.is_empty() {
+    if due.is_empty() && idle.is_empty() {
         return Ok(());
     }
     let keeping = gateway.spool.transact(move |tx| {
+        for (chain, asset) in idle {
+            tx.forget_statement(Direction::Outbound, chain, &asset);
+        }
         for (chain, asset, statement) in due {
             let sending = Sending::at(now);
-            let row = StatementRow { statement, at: now, comparison: None, sending };
+            let (comparison, unmatched) = (None, None);
+            let row = StatementRow { statement, at: now, comparison, unmatched, sending };
             tx.put_statement(Direction::Outbound, chain, &asset, &row);
         }
         Ok::<_, SpoolError>(())
@@ -73,8 +92,15 @@ pub(super) async fn make(gateway: &Gateway) -> Result<(), SpoolError> {
     keeping.await
 }
 
-/// What this side says of an account at this moment; nothing if it was never opened, or none of the
-/// own chain was read yet.
+/// Whether there is anything to say of an account. Any user may send to any chain-id and so make
+/// one here: nobody there is to be looked up for that.
+fn is_used(row: &AccountRow) -> bool {
+    let Account { terms, figures, .. } = &row.account;
+    terms.is_some() || !figures.received.is_zero() || !figures.reserve.is_zero()
+}
+
+/// What this side says of an account at this moment; nothing if it is not used, or none of the own
+/// chain was read yet.
 fn state(
     tx: &Tx<'_>,
     own: ChainId,
@@ -84,7 +110,7 @@ fn state(
 ) -> Result<Option<Statement>, SpoolError> {
     let Some(cursor) = tx.cursor()? else { return Ok(None) };
     let account = &row.account;
-    if account.terms.is_none() && account.figures == Default::default() {
+    if !is_used(row) {
         return Ok(None);
     }
     Ok(Some(Statement {
@@ -126,8 +152,8 @@ pub(super) async fn take(
 ) -> Result<Vec<Reply>, SpoolError> {
     let mut replies = Vec::with_capacity(came.len());
     for signed in came {
-        let parties = (signed.document.maker, signed.document.peer);
-        replies.push(match judge(gateway, trusted, parties, signed) {
+        let Statement { maker, peer, time, .. } = signed.document;
+        replies.push(match judge(gateway, trusted, (maker, peer, time), signed) {
             Ok(verified) => keep(gateway, trusted.chain, verified).await?,
             Err(reply) => reply,
         });
@@ -136,16 +162,21 @@ pub(super) async fn take(
 }
 
 /// Whether a paper is by the chain that it came from, about an account with this one, and signed by
-/// its keys.
+/// its keys, and not of a time to come.
 pub(super) fn judge<D: Document>(
     gateway: &Gateway,
     trusted: &Trusted,
-    (maker, peer): (ChainId, ChainId),
+    (maker, peer, time): (ChainId, ChainId, UnixSeconds),
     signed: Signed<D>,
 ) -> Result<Verified<D>, Reply> {
     if maker != trusted.chain {
         let text = format!("{} is by {maker}, the call speaks for {}", D::NAME, trusted.chain);
         return Err(Reply::new(Code::POLICY, text));
+    }
+    if time > newest(gateway.now()) {
+        let text = format!("{} is of a time to come: {}", D::NAME, time.0);
+        let seconds = u32::try_from(AHEAD_MAX.as_secs()).unwrap_or(u32::MAX);
+        return Err(Reply::new(Code::NOT_NOW, text).retry_after(seconds));
     }
     if peer != gateway.facts().chain {
         return Err(Reply::new(Code::POLICY, format!("{} is for chain {peer}", D::NAME)));
@@ -170,23 +201,27 @@ async fn keep(
 ) -> Result<Reply, SpoolError> {
     let now = gateway.now();
     let asset = came.document().asset.clone();
-    let limit = gateway.correspondents.account(chain, &asset).mismatch_max;
+    let judging = Judging::of(gateway, chain, &asset, now);
     let keeping = gateway.spool.transact(move |tx| {
         let (asset, mut events) = (&came.document().asset, Vec::new());
         if tx.account(chain, asset)?.is_none() {
             return Ok((Kept::NoAccount, events));
         }
         let before = tx.statement(Direction::Inbound, chain, asset)?;
-        let place = |s: &Statement| (s.height, s.time);
-        let is_known =
-            |before: &StatementRow| place(&before.statement.document) >= place(came.document());
+        // One of a time to come was taken before the clock was set back.
+        let (place, newest) = (|s: &Statement| (s.time, s.height), newest(now));
+        let is_known = |before: &StatementRow| {
+            let before = &before.statement.document;
+            before.time <= newest && place(before) >= place(came.document())
+        };
         if before.as_ref().is_some_and(is_known) {
             return Ok((Kept::Known, events));
         }
-        let comparison = before.and_then(|before| before.comparison);
+        let (comparison, unmatched) =
+            before.map_or((None, None), |before| (before.comparison, before.unmatched));
         let (statement, sending) = (came.signed().clone(), Sending::default());
-        let row = StatementRow { statement, at: now, comparison, sending };
-        let compared = hold(tx, (chain, asset), row, limit, now, &mut events)?;
+        let row = StatementRow { statement, at: now, comparison, unmatched, sending };
+        let compared = hold(tx, (chain, asset), row, judging, now, &mut events)?;
         Ok::<_, SpoolError>((compared.map_or(Kept::Known, Kept::Compared), events))
     });
     let (kept, events) = keeping.await?;
@@ -212,18 +247,20 @@ async fn keep(
 /// Looks again at statements that did not match.
 pub(super) async fn look_again(gateway: &Arc<Gateway>) -> Result<(), SpoolError> {
     let now = gateway.now();
-    let is_due = |row: &StatementRow| row.sending.due.is_some_and(|due| due <= now);
+    // A look is never due later than that, unless the clock was set back.
+    let latest = now.after(LOOK_SELDOM);
+    let is_due = |row: &StatementRow| row.sending.due.is_some_and(|due| due <= now || due > latest);
     let all = gateway.spool.read(|tx| tx.statements())?;
     let due = |(way, _, _, row): &(Direction, ChainId, Asset, StatementRow)| {
         *way == Direction::Inbound && is_due(row)
     };
     for (_, chain, asset, _) in all.into_iter().filter(due) {
-        let limit = gateway.correspondents.account(chain, &asset).mismatch_max;
+        let judging = Judging::of(gateway, chain, &asset, now);
         let looking = gateway.spool.transact(move |tx| {
             let mut events = Vec::new();
             // A newer one may have come since.
             if let Some(row) = tx.statement(Direction::Inbound, chain, &asset)? {
-                let _ = hold(tx, (chain, &asset), row, limit, now, &mut events)?;
+                let _ = hold(tx, (chain, &asset), row, judging, now, &mut events)?;
             }
             Ok::<_, SpoolError>(events)
         });
@@ -232,13 +269,37 @@ pub(super) async fn look_again(gateway: &Arc<Gateway>) -> Result<(), SpoolError>
     Ok(())
 }
 
+/// How long a statement that does not match is looked at every [`LOOK_AGAIN`].
+const SOON_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// With what a statement is held against the books.
+#[derive(Debug, Clone, Copy)]
+struct Judging {
+    /// Most that it may differ by.
+    mismatch_max: Amount,
+    /// Whether the own chain is read.
+    is_caught_up: bool,
+}
+
+impl Judging {
+    fn of(gateway: &Gateway, chain: ChainId, asset: &Asset, now: UnixMillis) -> Self {
+        let mismatch_max = gateway.correspondents.account(chain, asset).mismatch_max;
+        Self { mismatch_max, is_caught_up: progress::is_caught_up(gateway, now) }
+    }
+}
+
+/// The latest time that a paper may be of.
+fn newest(now: UnixMillis) -> UnixSeconds {
+    now.after(AHEAD_MAX).seconds()
+}
+
 /// Holds a statement against the books and keeps it with what came of that; nothing comes of one
 /// that is older than the last match.
 fn hold(
     tx: &mut Tx<'_>,
     (chain, asset): (ChainId, &Asset),
     mut row: StatementRow,
-    mismatch_max: Amount,
+    judging: Judging,
     now: UnixMillis,
     events: &mut Vec<Event>,
 ) -> Result<Option<Comparison>, SpoolError> {
@@ -247,8 +308,16 @@ fn hold(
     let pending_out = tx.account(chain, asset)?.unwrap_or_default().account.figures.pending_out;
     let open = tx.open_towards(chain, asset, pending_out)?;
     let found = compare(statement, closed, open);
-    let is_doubtful = matches!(found, Comparison::Differs { .. }) && now.since(row.at) < DOUBT;
-    let is_news = !is_doubtful && row.comparison.is_none_or(|was| is_other(was, found));
+    let none = Unmatched { since: now, differs_since: None, told: None };
+    let mut unmatched = row.unmatched.filter(|before| before.since <= now).unwrap_or(none);
+    let is_told = unmatched.told.is_some_and(|told| !is_other(told, found));
+    let is_doubtful = matches!(found, Comparison::Differs { .. })
+        && !is_told
+        && doubt(&mut unmatched, judging.is_caught_up, now);
+    let is_news = !is_doubtful && !is_told && row.comparison.is_none_or(|was| is_other(was, found));
+    if !matches!(found, Comparison::Differs { .. }) || is_told {
+        unmatched.differs_since = None;
+    }
     if matches!(found, Comparison::Matches) {
         // Of nothing everybody can say the same.
         if statement.count > 0 {
@@ -258,14 +327,21 @@ fn hold(
         }
         tx.checkpoint(chain, asset, statement.height)?;
         row.sending.due = None;
+        row.unmatched = None;
     } else {
-        row.sending.due = Some(now.after(LOOK_AGAIN));
+        let is_seldom = is_told || now.since(unmatched.since) >= SOON_FOR;
+        let wait = if is_seldom { LOOK_SELDOM } else { LOOK_AGAIN };
+        row.sending.due = Some(now.after(wait));
+        if is_news && matches!(found, Comparison::Differs { .. }) {
+            (unmatched.told, unmatched.differs_since) = (Some(found), None);
+        }
+        row.unmatched = Some(unmatched);
     }
     if is_news {
         let what = What::StatementHeld { height: statement.height, comparison: found };
         events.push(Event::Paper(Paper { chain, asset: asset.clone(), what }));
         if let Comparison::Differs { theirs, ours } = found {
-            suspend(tx, (chain, asset), (theirs.sum, ours.sum), mismatch_max, now, events)?;
+            suspend(tx, (chain, asset), (theirs.sum, ours.sum), judging.mismatch_max, now, events)?;
         }
     }
     if !is_doubtful {
@@ -273,6 +349,14 @@ fn hold(
     }
     tx.put_statement(Direction::Inbound, chain, asset, &row);
     Ok(Some(found))
+}
+
+/// Whether a difference is still doubted. The time runs from statement to statement, however often
+/// they come; it begins anew while this gateway has not read its own chain.
+fn doubt(unmatched: &mut Unmatched, is_caught_up: bool, now: UnixMillis) -> bool {
+    let since = unmatched.differs_since.filter(|since| is_caught_up && *since <= now);
+    let since = *unmatched.differs_since.insert(since.unwrap_or(now));
+    now.since(since) < DOUBT
 }
 
 /// Whether a comparison says something else than the last. A difference that stays the same was told,

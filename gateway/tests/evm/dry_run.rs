@@ -104,6 +104,7 @@ async fn newborn(world: &World) -> Gateway {
         },
         correspondents: Arc::new(Book),
         papers: tokio::sync::Notify::new(),
+        progress: Mutex::default(),
         hooks: Hooks::new(HookSettings::default()),
         events: Arc::new(Quiet),
         authenticated: Mutex::new(Authenticated::default()),

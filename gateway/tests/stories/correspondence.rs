@@ -50,7 +50,11 @@ async fn hand(world: &World, to: &Site, from: ChainId, papers: Papers) -> Vec<Re
     }
 }
 
-fn statements(statement: Statement, keys: &[SecretKey]) -> Papers {
+/// A statement as of now, unless it says of when it is.
+fn statements(world: &World, mut statement: Statement, keys: &[SecretKey]) -> Papers {
+    if statement.time == UnixSeconds(0) {
+        statement.time = world.now();
+    }
     Papers { statements: vec![statement.sign(keys)], ..Papers::default() }
 }
 
@@ -65,7 +69,7 @@ fn statement(height: u64, count: u64, received: u64) -> Statement {
         count,
         received: amount(received),
         reserve: amount(0),
-        time: UnixSeconds(1_000 + height),
+        time: UnixSeconds(0),
     }
 }
 
@@ -345,7 +349,7 @@ async fn a_statement_that_differs_for_long_suspends_the_account() {
     world.until_empty(SOON, &[&a, &b]).await;
     let keys = world.chains[&b1c2()].secrets();
     let more = statement(10_000, 2, 35);
-    let reply = hand(&world, &a, b1c2(), statements(more, &keys)).await.remove(0);
+    let reply = hand(&world, &a, b1c2(), statements(&world, more, &keys)).await.remove(0);
     let text = "statement differs: 2 messages of 35, here 1 of 10";
     assert_eq!((reply.code, reply.text()), (Code::DELIVERED, text));
     world.pass(DOUBT / 2).await;
@@ -374,16 +378,16 @@ async fn a_difference_that_the_operator_lets_pass_is_told_and_no_more() {
     world.send("e2e4", world.user("b1c2"), 10, 0).await;
     world.until_empty(SOON, &[&a, &b]).await;
     let keys = world.chains[&b1c2()].secrets();
-    hand(&world, &a, b1c2(), statements(statement(10_000, 2, 35), &keys)).await;
+    hand(&world, &a, b1c2(), statements(&world, statement(10_000, 2, 35), &keys)).await;
     let told = "block=10000 differs theirs=2/35 ours=1/10";
     world.until("believed", DOUBT + SOON, || world.happened(told) == 1).await;
     assert!(a.account(b1c2(), ASSET).suspension.is_none());
-    hand(&world, &a, b1c2(), statements(statement(10_001, 2, 36), &keys)).await;
+    hand(&world, &a, b1c2(), statements(&world, statement(10_001, 2, 36), &keys)).await;
     world.pass(DOUBT + SOON).await;
     assert!(a.account(b1c2(), ASSET).suspension.is_some(), "one more than that");
     // The operator has looked and lets it go on: the same difference suspends nothing again.
     resume(&a, b1c2()).await;
-    hand(&world, &a, b1c2(), statements(statement(10_002, 2, 36), &keys)).await;
+    hand(&world, &a, b1c2(), statements(&world, statement(10_002, 2, 36), &keys)).await;
     world.pass(2 * HOUR).await;
     assert!(a.account(b1c2(), ASSET).suspension.is_none());
     assert_eq!(world.happened("differs"), 2);
@@ -411,7 +415,7 @@ async fn papers_by_the_wrong_hand_or_of_another_account_are_refused() {
         ("another reader", for_c3, keys("b1c2"), Code::POLICY),
         ("no such account", other, keys("b1c2"), Code::NO_ACCOUNT),
     ] {
-        let reply = hand(&world, &a, b1c2(), statements(statement, &keys)).await.remove(0);
+        let reply = hand(&world, &a, b1c2(), statements(&world, statement, &keys)).await.remove(0);
         assert_eq!(reply.code, code, "{who}: {reply}");
     }
     let request = |maker: &str, peer: &str, asset: &str| ReserveRequest {
@@ -437,7 +441,7 @@ async fn papers_by_the_wrong_hand_or_of_another_account_are_refused() {
     assert_eq!(world.happened("reserve-asked"), 0);
     // A chain whose keys are not trusted here is not read at all.
     a.book.trusted.lock().unwrap().remove(&b1c2());
-    let reply = hand(&world, &a, b1c2(), statements(good(), &keys("b1c2"))).await.remove(0);
+    let reply = hand(&world, &a, b1c2(), statements(&world, good(), &keys("b1c2"))).await.remove(0);
     assert_eq!(reply.code, Code::KEY_NOT_FOUND);
 }
 
@@ -447,18 +451,31 @@ async fn an_older_statement_says_nothing_new() {
     world.send("e2e4", world.user("b1c2"), 10, 0).await;
     world.until_empty(SOON, &[&a, &b]).await;
     let keys = world.chains[&b1c2()].secrets();
-    let hand =
-        async |statement| hand(&world, &a, b1c2(), statements(statement, &keys)).await.remove(0);
-    assert_eq!(hand(statement(10_000, 1, 10)).await.text(), "statement matches");
-    assert_eq!(hand(statement(10_000, 1, 10)).await.text(), "nothing new");
-    for height in [0, 5, 9_999] {
-        let reply = hand(statement(height, 0, 0)).await;
+    let hand = async |statement| {
+        hand(&world, &a, b1c2(), statements(&world, statement, &keys)).await.remove(0)
+    };
+    let start = world.now();
+    let at = |seconds: u64, height, count, received| Statement {
+        time: UnixSeconds(start.0 + seconds),
+        ..statement(height, count, received)
+    };
+    assert_eq!(hand(at(2, 10_000, 1, 10)).await.text(), "statement matches");
+    assert_eq!(hand(at(2, 10_000, 1, 10)).await.text(), "nothing new");
+    // Of an earlier time, or of a height whose messages are summed up.
+    for old in [at(1, 9_999, 0, 0), at(2, 9_999, 0, 0), at(0, 20_000, 0, 0), at(3, 0, 0, 0)] {
+        let reply = hand(old).await;
         assert_eq!((reply.code, reply.text()), (Code::DELIVERED, "nothing new"));
     }
     assert_eq!(compared(&a, b1c2()), Some(Comparison::Matches));
     // The same height said again, later and otherwise, is no replay.
-    let again = Statement { time: UnixSeconds(99_999), ..statement(10_000, 2, 20) };
-    assert_eq!(hand(again).await.text(), "statement differs: 2 messages of 20, here 1 of 10");
+    let text = "statement differs: 2 messages of 20, here 1 of 10";
+    assert_eq!(hand(at(4, 10_000, 2, 20)).await.text(), text);
+    // No height and no time is so high that none comes after it.
+    assert_eq!(hand(at(5, u64::MAX, 1, 10)).await.text(), "statement matches");
+    assert_eq!(hand(at(6, 10_001, 2, 20)).await.text(), text);
+    let reply = hand(at(u64::MAX - start.0, 10_002, 1, 10)).await;
+    assert_eq!((reply.code, reply.retry_after), (Code::NOT_NOW, Some(300)));
+    assert_eq!(hand(at(7, 10_003, 1, 10)).await.text(), "statement matches");
 }
 
 #[tokio::test(start_paused = true)]
@@ -534,7 +551,82 @@ async fn both_gateways_of_a_chain_come_to_match_though_each_closed_only_a_part()
         let row = site.gateway.spool.read(|tx| tx.statement(Direction::Inbound, b1c2(), &asset));
         let said = row.unwrap().unwrap().statement.document;
         assert_eq!((said.count, said.received), (20, amount(210)));
-        assert_eq!(site.gateway.spool.read(|tx| tx.unplaced(b1c2(), 99)).unwrap(), []);
+        assert_eq!(site.gateway.spool.read(|tx| tx.unplaced(b1c2(), None, 99)).unwrap(), []);
     }
     assert_eq!(world.happened("differs"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_difference_is_believed_however_often_statements_come() {
+    let (world, a, b) = World::pair(16, 5_000).await;
+    world.send("e2e4", world.user("b1c2"), 10, 0).await;
+    world.until_empty(SOON, &[&a, &b]).await;
+    let keys = world.chains[&b1c2()].secrets();
+    for n in 0..10 {
+        let more = statement(10_000 + n, 2, 35 + n);
+        hand(&world, &a, b1c2(), statements(&world, more, &keys)).await;
+        world.pass(DOUBT / 4).await;
+    }
+    assert!(a.account(b1c2(), ASSET).suspension.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_is_behind_its_own_chain_suspends_nobody() {
+    let (world, a, b) = World::pair(17, 5_000).await;
+    world.send("e2e4", world.user("b1c2"), 10, 0).await;
+    world.until_empty(SOON, &[&a, &b]).await;
+    let keys = world.chains[&b1c2()].secrets();
+    // Its node takes longer than it is waited for.
+    world.slow_nodes(60_000);
+    world.pass(2 * SOON).await;
+    hand(&world, &a, b1c2(), statements(&world, statement(10_000, 2, 35), &keys)).await;
+    world.pass(DOUBT * 2).await;
+    assert_eq!(world.happened("differs"), 0);
+    assert!(a.account(b1c2(), ASSET).suspension.is_none());
+    world.slow_nodes(0);
+    let is_suspended = || a.account(b1c2(), ASSET).suspension.is_some();
+    world.until("believed", DOUBT + 2 * SOON, is_suspended).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_only_sends_to_a_chain_makes_no_statement_for_it() {
+    let world = World::new(18, &["e2e4", "b1c2"]);
+    let a = world.start("e2e4", 1, Family::Ledger);
+    world.send("e2e4", world.user("b1c2"), 10, 0).await;
+    world.pass(2 * HOUR).await;
+    assert!(
+        a.gateway.spool.read(|tx| tx.account(b1c2(), &ASSET.parse().unwrap())).unwrap().is_some()
+    );
+    assert_eq!(a.gateway.spool.read(|tx| tx.statements()).unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_difference_that_was_told_is_no_news_after_receipts_were_awaited() {
+    let (world, a, b) = World::pair(19, 5_000).await;
+    world.send("e2e4", world.user("b1c2"), 10, 0).await;
+    world.until_empty(SOON, &[&a, &b]).await;
+    let keys = world.chains[&b1c2()].secrets();
+    let hand = async |statement| {
+        hand(&world, &a, b1c2(), statements(&world, statement, &keys)).await.remove(0)
+    };
+    hand(statement(10_000, 2, 35)).await;
+    let is_suspended = || a.account(b1c2(), ASSET).suspension.is_some();
+    world.until("believed", DOUBT + SOON, is_suspended).await;
+    resume(&a, b1c2()).await;
+    // What is on the way could explain it, for a time.
+    world.network.fates(|call| match call.kind {
+        RequestKind::Receipts | RequestKind::Status => Fate::RequestLost,
+        _ => Fate::Arrives,
+    });
+    world.send("e2e4", world.user("b1c2"), 25, 0).await;
+    world.until("open", SOON, || a.figures(b1c2(), ASSET).pending_out == amount(25)).await;
+    let awaits = hand(statement(10_001, 2, 35)).await;
+    assert_eq!(awaits.text(), "statement has 1 messages of 25 that are open here");
+    world.network.heal();
+    world.until_empty(2 * HOUR, &[&a, &b]).await;
+    let same = hand(statement(10_002, 3, 60)).await;
+    assert_eq!(same.text(), "statement differs: 3 messages of 60, here 2 of 35");
+    world.pass(DOUBT + SOON).await;
+    assert!(!is_suspended(), "the operator's word stands");
+    assert_eq!(world.happened("differs"), 1);
 }

@@ -174,6 +174,7 @@ pub(crate) fn rebuilt(
         identity: Identity { keys: vec![key], key_set, pin: parts.identity.pin },
         correspondents: parts.correspondents.clone(),
         papers: tokio::sync::Notify::new(),
+        progress: Mutex::default(),
         hooks: inbound::hooks::Hooks::new(distpos_gateway::config::Hooks::default()),
         events: parts.events.clone(),
         authenticated: Mutex::new(Authenticated::default()),

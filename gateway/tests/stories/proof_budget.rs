@@ -147,6 +147,7 @@ async fn gateway(lengths: &[usize]) -> (Gateway, Arc<Alerts>, Vec<MessageId>) {
         identity: distpos_gateway::gateway::Identity { keys: vec![key], key_set, pin },
         correspondents: Arc::new(Book::default()),
         papers: tokio::sync::Notify::new(),
+        progress: Mutex::default(),
         hooks: Hooks::new(distpos_gateway::config::Hooks::default()),
         events: alerts.clone(),
         authenticated: Mutex::new(Authenticated::default()),

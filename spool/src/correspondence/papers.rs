@@ -10,7 +10,8 @@ use distpos_proto::{
 };
 
 use super::{
-    Sending, paper_key, read_paper_key, read_sending, read_signed, write_sending, write_signed,
+    Sending, paper_key, read_paper_key, read_sending, read_signed, read_time, write_sending,
+    write_signed, write_time,
 };
 use crate::{
     accounts::read_amount,
@@ -30,8 +31,21 @@ pub struct StatementRow {
     pub at: UnixMillis,
     /// Of one that came: how it compares with the own books, when that was looked at last.
     pub comparison: Option<Comparison>,
+    /// Of one that came: what is carried from one to the next while the books do not match.
+    pub unmatched: Option<Unmatched>,
     /// Of one that was made here: how far it is on its way.
     pub sending: Sending,
+}
+
+/// What is known of an account whose newest statements did not match; it ends with the next match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unmatched {
+    /// Since when none matched.
+    pub since: UnixMillis,
+    /// Since when each differed, otherwise than was told.
+    pub differs_since: Option<UnixMillis>,
+    /// The difference that was told last.
+    pub told: Option<Comparison>,
 }
 
 /// A request for reserve that was made here ([`Direction::Outbound`]) or came from the peer.
@@ -73,10 +87,11 @@ impl Tx<'_> {
         asset: &Asset,
         statement: &StatementRow,
     ) {
-        let value = row::write(4, |out| {
+        let value = row::write(5, |out| {
             write_signed(&statement.statement, out);
             out.uint(statement.at.0);
             row::write_option(statement.comparison, out, write_comparison);
+            row::write_option(statement.unmatched, out, write_unmatched);
             write_sending(&statement.sending, out);
         });
         self.set(Table::Statements, &paper_key(direction, chain, asset), value);
@@ -152,11 +167,12 @@ impl Tx<'_> {
 }
 
 fn read_statement(bytes: &[u8]) -> Result<StatementRow, SpoolError> {
-    row::read(Table::Statements, bytes, 4, |input| {
+    row::read(Table::Statements, bytes, 5, |input| {
         Ok(StatementRow {
             statement: read_signed(input)?,
             at: UnixMillis(input.uint("statement at")?),
             comparison: row::read_option(input, "comparison", read_comparison)?,
+            unmatched: row::read_option(input, "unmatched", read_unmatched)?,
             sending: read_sending(input)?,
         })
     })
@@ -169,6 +185,23 @@ fn read_request(bytes: &[u8]) -> Result<RequestRow, SpoolError> {
             at: UnixMillis(input.uint("request at")?),
             sending: read_sending(input)?,
         })
+    })
+}
+
+fn write_unmatched(unmatched: Unmatched, out: &mut Writer) {
+    out.array(3).uint(unmatched.since.0);
+    write_time(unmatched.differs_since, out);
+    row::write_option(unmatched.told, out, write_comparison);
+}
+
+fn read_unmatched(input: &mut Reader<'_>) -> Result<Unmatched, CborError> {
+    if input.array("unmatched", 3)? != 3 {
+        return Err(CborError { field: "unmatched", expected: "since, differs since, told" });
+    }
+    Ok(Unmatched {
+        since: UnixMillis(input.uint("unmatched since")?),
+        differs_since: read_time(input, "differs since")?,
+        told: row::read_option(input, "told difference", read_comparison)?,
     })
 }
 

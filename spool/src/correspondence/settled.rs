@@ -122,13 +122,20 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Messages to a chain that were closed and whose receipts are not here, by id, at most
-    /// `limit`.
+    /// Messages to a chain that were closed and whose receipts are not here, by id from the one
+    /// after `after`, at most `limit`.
     ///
     /// # Errors
     /// [`SpoolError`] if the store cannot be read.
-    pub fn unplaced(&self, chain: ChainId, limit: usize) -> Result<Vec<MessageId>, SpoolError> {
-        let span = Span::prefix(&row::chain_key(chain));
+    pub fn unplaced(
+        &self,
+        chain: ChainId,
+        after: Option<&MessageId>,
+        limit: usize,
+    ) -> Result<Vec<MessageId>, SpoolError> {
+        let chain = row::chain_key(chain);
+        let from = after.map_or_else(|| chain.to_vec(), |id| [&chain[..], &id.0, &[0]].concat());
+        let span = Span::through(&from, &chain);
         let rows = self.rows(Table::Unplaced, &span, Order::Ascending, limit)?;
         rows.iter()
             .map(|(key, _)| {
@@ -182,7 +189,8 @@ impl Tx<'_> {
 
     /// Sums up what was closed up to a height whose statement matched, at most
     /// [`CHECKPOINT_ROWS_MAX`] messages of it. What comes late for a block below it is counted with
-    /// the sum all the same.
+    /// the sum all the same. The highest of the summed is from then on the least that can be asked
+    /// for, not the height itself: the peer may name any.
     ///
     /// # Errors
     /// [`SpoolError`] if the store cannot be read.
@@ -194,16 +202,12 @@ impl Tx<'_> {
     ) -> Result<(), SpoolError> {
         let (tally, mut checkpoint) = self.tally_row(chain, asset)?;
         let rows = self.settled_rows(chain, asset, height, CHECKPOINT_ROWS_MAX)?;
-        let is_whole = rows.len() < CHECKPOINT_ROWS_MAX;
         for (key, amount) in rows {
             checkpoint.closed = with(checkpoint.closed, amount)?;
             let at = key.len().saturating_sub(40);
             let of = Height(row::number_at(Table::Settled, &key, at)?);
             checkpoint.height = checkpoint.height.max(of);
             self.unset(Table::Settled, &key);
-        }
-        if is_whole {
-            checkpoint.height = checkpoint.height.max(height);
         }
         self.set_tally_row(chain, asset, tally, checkpoint);
         Ok(())

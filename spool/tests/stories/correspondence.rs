@@ -14,7 +14,7 @@ use distpos_proto::{
 };
 use distpos_spool::{
     AgreedTerms, CHECKPOINT_ROWS_MAX, Entry, OwnTerms, RequestRow, Sending, Spool, StatementRow,
-    Tally, TermsRow, TheirTerms,
+    Tally, TermsRow, TheirTerms, Unmatched,
 };
 
 use crate::support::{Inbound, Outbound, chain, engines, read, transact};
@@ -143,6 +143,7 @@ fn the_newest_statement_and_request_of_each_way_are_kept() {
         statement: statement(9).sign([&key]),
         at: UnixMillis(1),
         comparison: None,
+        unmatched: None,
         sending: Sending { taken: Some(UnixMillis(2)), ..Sending::at(UnixMillis(3)) },
     };
     let request = ReserveRequest {
@@ -168,7 +169,15 @@ fn the_newest_statement_and_request_of_each_way_are_kept() {
     for (spool, _directory) in engines() {
         let at = || (chain("b2"), asset("a1/coin"));
         for comparison in comparisons {
-            let came = StatementRow { comparison: Some(comparison), ..made.clone() };
+            let came = StatementRow {
+                comparison: Some(comparison),
+                unmatched: Some(Unmatched {
+                    since: UnixMillis(7),
+                    differs_since: Some(UnixMillis(8)),
+                    told: Some(comparison),
+                }),
+                ..made.clone()
+            };
             let (put, sent, request) = (came.clone(), made.clone(), asked.clone());
             transact(&spool, move |tx| {
                 tx.put_statement(Outbound, at().0, &at().1, &sent);
@@ -234,7 +243,8 @@ fn after_a_match_what_was_closed_is_a_sum_that_late_receipts_still_add_to() {
             .unwrap();
         };
         matched(7);
-        assert_eq!(up_to(&spool, 6), None, "cannot be taken apart any more");
+        assert_eq!(up_to(&spool, 5), None, "cannot be taken apart any more");
+        assert_eq!(up_to(&spool, 6), Some(closed(2, 20)));
         assert_eq!(up_to(&spool, 7), Some(closed(2, 20)));
         assert_eq!(up_to(&spool, 9), Some(closed(3, 30)));
         settle(&spool, 4, 5, Some(2));
@@ -243,6 +253,8 @@ fn after_a_match_what_was_closed_is_a_sum_that_late_receipts_still_add_to() {
         matched(9);
         matched(8);
         assert_eq!((up_to(&spool, 8), up_to(&spool, 9)), (None, Some(closed(4, 35))));
+        matched(u64::MAX);
+        assert_eq!(up_to(&spool, 9), Some(closed(4, 35)), "the peer may name any height");
         assert_eq!(
             read(&spool, |tx| tx.tally(chain("b2"), &asset("a1/coin"))),
             Ok(Tally::default())
@@ -264,7 +276,7 @@ fn a_long_backlog_becomes_a_sum_piece_by_piece() {
     })
     .unwrap();
     let all = Some(closed(most + 1, 2 * (most + 1)));
-    for least in [most - 1, most + 7] {
+    for least in [most - 1, most] {
         transact(spool, move |tx| tx.checkpoint(chain("b2"), &asset("a1/coin"), Height(most + 7)))
             .unwrap();
         assert_eq!(up_to(spool, least - 1), None);
@@ -289,7 +301,9 @@ fn what_a_sibling_closed_is_open_until_its_receipt_is_here() {
         let open = || read(&spool, |tx| tx.open_towards(at().0, &at().1, sum(7))).unwrap();
         assert_eq!(open(), Open { count: 3, sum: sum(37) });
         assert_eq!(up_to(&spool, u64::MAX), Some(Closed::default()));
-        let ids = read(&spool, |tx| tx.unplaced(at().0, 2)).unwrap();
+        let ids = read(&spool, |tx| tx.unplaced(at().0, None, 2)).unwrap();
+        let rest = read(&spool, |tx| tx.unplaced(at().0, Some(&ids[0]), 9)).unwrap();
+        assert!(!rest.contains(&ids[0]) && rest.contains(&ids[1]));
         assert_eq!(ids, [MessageId([1; 32]), MessageId([2; 32])]);
         let place = |id: u8, height| {
             transact(&spool, move |tx| tx.place_settled(at().0, &MessageId([id; 32]), height))
