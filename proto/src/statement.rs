@@ -96,7 +96,7 @@ pub struct ReserveRequest {
     pub asset: Asset,
     /// The account's terms.
     pub terms: TermsHash,
-    /// What is to be added; never zero.
+    /// What is to be added; zero withdraws what was asked for before.
     pub wanted: Amount,
     /// Until when.
     pub by: UnixSeconds,
@@ -112,6 +112,12 @@ pub type SignedReserveRequest = Signed<ReserveRequest>;
 impl ReserveRequest {
     /// Longest reason, in bytes.
     pub const REASON_BYTES_MAX: usize = 200;
+
+    /// Whether it withdraws what was asked for before.
+    #[must_use]
+    pub fn is_withdrawal(&self) -> bool {
+        self.wanted.is_zero()
+    }
 }
 
 impl Document for ReserveRequest {
@@ -142,9 +148,6 @@ impl Document for ReserveRequest {
         let terms = input.bytes("reserve request terms", 32)?;
         let terms = read_terms(terms, "reserve request terms")?;
         let wanted = read_amount(&mut input, "reserve request wanted")?;
-        if wanted.is_zero() {
-            return Err(CborError { field: "reserve request wanted", expected: "more than zero" });
-        }
         let by = UnixSeconds(input.uint("reserve request by")?);
         let time = UnixSeconds(input.uint("reserve request time")?);
         let reason = input.text("reserve request reason", Self::REASON_BYTES_MAX)?.to_owned();

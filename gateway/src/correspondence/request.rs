@@ -12,7 +12,7 @@ use distpos_proto::{
     message::Asset,
     signed::{Document, Verified},
     statement::{ReserveRequest, SignedReserveRequest, reserve_wanted},
-    time::UnixMillis,
+    time::{UnixMillis, UnixSeconds},
     wire::REQUEST_MESSAGES_MAX,
 };
 use distpos_spool::{Direction, RequestRow, Sending, SpoolError, Tx};
@@ -28,6 +28,8 @@ use crate::{
 pub const ASK_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long the peer's operators have for it.
 pub const TIME_TO_PAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a request of the peer is shown after the time by which it was to be paid.
+pub const SHOWN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// So many percent below `strained_at` an account is no longer strained, so that one which is just
 /// at it does not ask with every message.
 pub const RELIEF_PERCENT: u8 = 10;
@@ -38,11 +40,13 @@ enum Tending {
     Nothing,
     /// A new one, for this much.
     Ask(Amount),
-    /// It is over.
+    /// There is room again: the peer is told.
+    Withdraw,
+    /// The peer knows, or was away for long.
     Forget,
 }
 
-/// Makes the requests that are due, and forgets those whose account has room again.
+/// Makes the requests that are due, and withdraws those whose account has room again.
 pub(super) async fn tend(gateway: &Gateway) -> Result<(), SpoolError> {
     let now = gateway.now();
     let due = gateway.spool.read(|tx| {
@@ -53,14 +57,15 @@ pub(super) async fn tend(gateway: &Gateway) -> Result<(), SpoolError> {
             let waiting = waiting(tx, chain, &asset)?;
             let tending = tending(&row.account, waiting, policy.strained_at, before.as_ref(), now);
             if tending != Tending::Nothing {
-                due.push((chain, asset, row.account, policy, tending));
+                let before = before.map(|before| before.request.document);
+                due.push((chain, asset, row.account, policy, before, tending));
             }
         }
         Ok::<_, SpoolError>(due)
     })?;
-    for (chain, asset, account, policy, tending) in due {
-        match (tending, account.terms) {
-            (Tending::Ask(wanted), Some(terms)) => {
+    for (chain, asset, account, policy, before, tending) in due {
+        match (tending, account.terms, before) {
+            (Tending::Ask(wanted), Some(terms), _) => {
                 let request = ReserveRequest {
                     maker: gateway.facts().chain,
                     peer: chain,
@@ -73,8 +78,25 @@ pub(super) async fn tend(gateway: &Gateway) -> Result<(), SpoolError> {
                 };
                 ask(gateway, request, now).await?;
             }
-            (Tending::Forget, _) => forget(gateway, chain, asset).await?,
-            (Tending::Ask(_), None) | (Tending::Nothing, _) => {}
+            (Tending::Withdraw, _, Some(before)) => {
+                let time = now.seconds().max(UnixSeconds(before.time.0.saturating_add(1)));
+                let (wanted, reason) = (Amount::ZERO, String::new());
+                ask(gateway, ReserveRequest { wanted, time, reason, ..before }, now).await?;
+            }
+            (Tending::Forget, _, _) => forget(gateway, Direction::Outbound, chain, asset).await?,
+            (Tending::Ask(_) | Tending::Withdraw | Tending::Nothing, _, _) => {}
+        }
+    }
+    prune(gateway, now).await
+}
+
+/// Forgets what peers asked for by a time that is long past: nobody waits for it any more.
+async fn prune(gateway: &Gateway, now: UnixMillis) -> Result<(), SpoolError> {
+    let all = gateway.spool.read(|tx| tx.reserve_requests())?;
+    let is_over = |row: &RequestRow| now.since(row.request.document.by.millis()) > SHOWN_FOR;
+    for (way, chain, asset, row) in all {
+        if way == Direction::Inbound && is_over(&row) {
+            forget(gateway, way, chain, asset).await?;
         }
     }
     Ok(())
@@ -97,8 +119,14 @@ fn tending(
     // One of a time to come was made before the clock was set back.
     let is_due = before.is_none_or(|before| now.since(before.at) >= ASK_EVERY || before.at > now);
     let wanted = reserve_wanted(account, if is_short { waiting } else { Amount::ZERO });
+    let is_withdrawal = |before: &RequestRow| before.request.document.is_withdrawal();
+    let is_due = is_due || before.is_some_and(is_withdrawal);
     match before {
-        Some(_) if is_relieved => Tending::Forget,
+        Some(before) if is_withdrawal(before) && !is_strained => {
+            let is_over = before.sending.due.is_none() || now.since(before.at) >= ASK_EVERY;
+            if is_over { Tending::Forget } else { Tending::Nothing }
+        }
+        Some(_) if is_relieved => Tending::Withdraw,
         _ if is_strained && is_due && !wanted.is_zero() => Tending::Ask(wanted),
         Some(_) | None => Tending::Nothing,
     }
@@ -136,20 +164,23 @@ async fn ask(
         Ok::<_, SpoolError>(())
     });
     keeping.await?;
-    let what = What::Strained { wanted, by, reason };
+    let what =
+        if wanted.is_zero() { What::Relieved } else { What::Strained { wanted, by, reason } };
     gateway.emit(Event::Paper(Paper { chain, asset, what }));
     Ok(())
 }
 
-async fn forget(gateway: &Gateway, chain: ChainId, asset: Asset) -> Result<(), SpoolError> {
-    let account = asset.clone();
+async fn forget(
+    gateway: &Gateway,
+    way: Direction,
+    chain: ChainId,
+    asset: Asset,
+) -> Result<(), SpoolError> {
     let forgetting = gateway.spool.transact(move |tx| {
-        tx.remove_reserve_request(Direction::Outbound, chain, &account);
+        tx.remove_reserve_request(way, chain, &asset);
         Ok::<_, SpoolError>(())
     });
-    forgetting.await?;
-    gateway.emit(Event::Paper(Paper { chain, asset, what: What::Relieved }));
-    Ok(())
+    forgetting.await
 }
 
 /// Takes requests that the peer signed; one reply each.
@@ -188,6 +219,13 @@ async fn keep(
         let is_known =
             |before: &RequestRow| time(before) <= newest && time(before) >= came.document().time;
         let is_new = !before.as_ref().is_some_and(is_known);
+        if came.document().is_withdrawal() {
+            let is_news = is_new && before.is_some();
+            if is_news {
+                tx.remove_reserve_request(Direction::Inbound, chain, &account);
+            }
+            return Ok(Some(is_news));
+        }
         if is_new {
             let (request, sending) = (came.signed().clone(), Sending::default());
             let row = RequestRow { request, at: now, sending };
@@ -198,6 +236,11 @@ async fn keep(
     Ok(match keeping.await? {
         None => Reply::new(Code::NO_ACCOUNT, format!("no account in {asset} here")),
         Some(false) => Reply::new(Code::DELIVERED, "nothing new"),
+        Some(true) if wanted.is_zero() => {
+            let what = What::ReserveWithdrawn;
+            gateway.emit(Event::Paper(Paper { chain, asset, what }));
+            Reply::new(Code::DELIVERED, "withdrawn")
+        }
         Some(true) => {
             let what = What::ReserveAsked { wanted, by, reason };
             gateway.emit(Event::Paper(Paper { chain, asset, what }));
@@ -211,7 +254,6 @@ mod tests {
     use distpos_proto::{
         account::{Figures, Limits},
         message::TermsHash,
-        time::UnixSeconds,
     };
 
     use super::*;
@@ -258,12 +300,24 @@ mod tests {
         assert_eq!(of(95, 0, Some(5), 6), Tending::Nothing, "the same episode");
         assert_eq!(of(95, 0, Some(5), 5 + DAY), ask(90));
         assert_eq!(of(71, 0, Some(5), 5 + DAY), Tending::Nothing, "neither one nor the other");
-        assert_eq!(of(69, 0, Some(5), 6), Tending::Forget);
+        assert_eq!(of(69, 0, Some(5), 6), Tending::Withdraw);
         assert_eq!(of(69, 32, Some(5), 6), Tending::Nothing, "somebody waits");
         let closed = Account { terms: None, ..account(95) };
         assert_eq!(tending(&closed, Amount::ZERO, 80, None, UnixMillis(5)), Tending::Nothing);
         let before = asked(5);
         let found = tending(&closed, Amount::ZERO, 80, Some(&before), UnixMillis(6));
-        assert_eq!(found, Tending::Forget);
+        assert_eq!(found, Tending::Withdraw);
+        // The peer is told that it is over, and asked anew if it was not.
+        let mut withdrawn = asked(5);
+        withdrawn.request.document.wanted = Amount::ZERO;
+        withdrawn.sending = Sending::at(UnixMillis(5));
+        let of = |owed, withdrawn: &RequestRow, now| {
+            tending(&account(owed), Amount::ZERO, 80, Some(withdrawn), UnixMillis(now))
+        };
+        assert_eq!(of(69, &withdrawn, 6), Tending::Nothing, "on its way");
+        assert_eq!(of(69, &withdrawn, 5 + DAY), Tending::Forget, "the peer is away");
+        assert_eq!(of(80, &withdrawn, 6), ask(60));
+        withdrawn.sending = Sending::default();
+        assert_eq!(of(69, &withdrawn, 6), Tending::Forget, "the peer knows");
     }
 }

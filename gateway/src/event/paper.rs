@@ -60,6 +60,8 @@ pub enum What {
         /// Why, in the peer's words.
         reason: String,
     },
+    /// The peer does not need any more what it asked for.
+    ReserveWithdrawn,
 }
 
 impl Paper {
@@ -71,7 +73,10 @@ impl Paper {
             What::StatementHeld { comparison, .. } => {
                 matches!(comparison, Comparison::Differs { .. })
             }
-            What::TermsCame { .. } | What::TermsAgreed(_) | What::Relieved => false,
+            What::TermsCame { .. }
+            | What::TermsAgreed(_)
+            | What::Relieved
+            | What::ReserveWithdrawn => false,
         }
     }
 }
@@ -94,6 +99,7 @@ impl fmt::Display for Paper {
             What::Strained { wanted, by, reason } => {
                 write!(f, "strained {account} wanted={wanted} by={} {reason:?}", by.0)
             }
+            What::ReserveWithdrawn => write!(f, "reserve-withdrawn {account}"),
             What::Relieved => write!(f, "relieved {account}"),
             What::ReserveAsked { wanted, by, reason } => {
                 write!(f, "reserve-asked {account} wanted={wanted} by={} {reason:?}", by.0)

@@ -269,7 +269,7 @@ fn honoured(
 ) -> Result<(), SpoolError> {
     let Some(row) = tx.reserve_request(Direction::Outbound, chain, asset)? else { return Ok(()) };
     let asked = &row.request.document;
-    if amount < asked.wanted || told.time > asked.by {
+    if asked.is_withdrawal() || amount < asked.wanted || told.time > asked.by {
         return Ok(());
     }
     let (subject, happening) = (Subject::chain(chain), Happening::SettlementHonoured);

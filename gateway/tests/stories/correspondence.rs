@@ -500,6 +500,11 @@ async fn a_strained_account_asks_once_and_daily_until_there_is_room() {
     assert_eq!(world.happened("e2e4/1 reserve-asked chain=b1c2 asset=e2e4/coin wanted=80"), 1);
     world.deposit("b1c2", "e2e4", 80).await;
     world.until("relieved", SOON, || world.happened("b1c2/1 relieved chain=e2e4") == 1).await;
+    let asset = ASSET.parse().unwrap();
+    let shown =
+        || a.gateway.spool.read(|tx| tx.reserve_request(Direction::Inbound, b1c2(), &asset));
+    world.until("withdrawn", SOON, || shown().unwrap().is_none()).await;
+    assert_eq!(world.happened("e2e4/1 reserve-withdrawn chain=b1c2"), 1);
     world.pass(2 * DAY).await;
     assert_eq!(world.happened("strained"), 2);
     // A sum that does not fit asks for what it needs.

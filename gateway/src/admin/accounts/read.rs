@@ -141,7 +141,10 @@ pub(super) fn line(gateway: &Gateway, tx: &Tx<'_>, name: &Name) -> Result<Accoun
     let Name { chain, asset } = name;
     let row = tx.account(*chain, asset)?.unwrap_or_default();
     let waiting = tx.waiting(*chain, asset, REQUEST_MESSAGES_MAX)?.len();
-    let request = |direction| tx.reserve_request(direction, *chain, asset);
+    let request = |direction| {
+        let row = tx.reserve_request(direction, *chain, asset)?;
+        Ok::<_, SpoolError>(row.filter(|row| !row.request.document.is_withdrawal()))
+    };
     let Account { terms, limits, figures, .. } = &row.account;
     let strained_at = gateway.correspondents.account(*chain, asset).strained_at;
     let state = if row.suspension.is_some() {
