@@ -300,6 +300,7 @@ mod tests {
         assert_eq!(of(95, 0, Some(5), 6), Tending::Nothing, "the same episode");
         assert_eq!(of(95, 0, Some(5), 5 + DAY), ask(90));
         assert_eq!(of(71, 0, Some(5), 5 + DAY), Tending::Nothing, "neither one nor the other");
+        assert_eq!(of(95, 0, Some(5 + DAY), 5), ask(90), "the clock was set back");
         assert_eq!(of(69, 0, Some(5), 6), Tending::Withdraw);
         assert_eq!(of(69, 32, Some(5), 6), Tending::Nothing, "somebody waits");
         let closed = Account { terms: None, ..account(95) };
