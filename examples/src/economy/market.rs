@@ -47,7 +47,7 @@ impl Economy {
         }
         for (here, there) in [(one, other), (other, one)] {
             let credit_limit = amount(100 * self.below(20) as u64);
-            let window_max = amount(1_000 + 100 * self.below(20) as u64);
+            let window_max = amount(3_000 + 100 * self.below(30) as u64);
             let window = Window { max: window_max, seconds: WINDOW_SECONDS };
             let window = self.once_in(4).then_some(window);
             self.world.open(here, there, Limits { credit_limit, window }).await;

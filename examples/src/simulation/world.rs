@@ -194,7 +194,7 @@ impl World {
         };
         for (number, name) in (1u8..).zip(chains) {
             let id = cid(name);
-            let keys: Vec<[u8; 32]> = (0..keys).map(|n| numbered([1, number, n])).collect();
+            let keys: Vec<[u8; 32]> = (0..keys).map(|n| key_seed(number, n)).collect();
             let secret: Vec<SecretKey> = keys.iter().map(SecretKey::from_seed).collect();
             let user_key = |n: u8| SecretKey::from_seed(&numbered([100, number, n]));
             let users: Vec<SecretKey> = (0..users).map(user_key).collect();
@@ -533,6 +533,12 @@ impl Chain {
     pub fn address(&self, n: u8) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::new(198, 18, self.number, n), 7333))
     }
+}
+
+/// The seed of a chain's n-th signing key. That of the first is its number, 32 times: a story may
+/// sign in its place.
+fn key_seed(number: u8, n: u8) -> [u8; 32] {
+    numbered([number, number, number.wrapping_add(n.wrapping_mul(16))])
 }
 
 /// Thirty-two bytes that nothing else in the world has: whose, of which chain, the how many-th.
