@@ -342,7 +342,7 @@ async fn a_reserve_is_paid_into_where_there_is_an_account() {
     let cases: [([&str; 3], i32, &str); 6] = [
         (["b1c2", "b1c2/gold", "5"], 69, "5.2.1 no account with b1c2 in b1c2/gold is open"),
         (["b1c2", "gold", "5"], 64, "--asset"),
-        (["b1c2", "b1c2/gold", "-1"], 64, "--amount"),
+        (["b1c2", "b1c2/gold", "-1"], 64, "amount is \"-1\", expected 0 or more"),
         (["b1c2", "b1c2/gold", "0"], 64, "--amount is 0"),
         (["e2e4", "e2e4/coin", "5"], 64, "expected a peer chain"),
         (["b1c2", "b1c2/gold", "1001"], 69, "balance is 1000, less than 1001"),
