@@ -9,7 +9,7 @@ use distpos_proto::{
     code::{Code, Reply},
     message::TermsHash,
 };
-use distpos_spool::{AccountRow, SpoolError, Tx};
+use distpos_spool::{AccountRow, Act, SpoolError, Tx};
 use hyper::StatusCode;
 
 use super::{Name, read};
@@ -84,7 +84,9 @@ pub(in crate::admin) async fn settle(
     let to = asked.to.as_deref().map(|text| parsed("to", text)).transpose()?;
     let row = known(gateway, name)?;
     is_gateways_to_do(gateway)?;
-    settleable(&row, name, change, to.is_some())?;
+    if matches!(change, Change::Added(_)) && row.account.terms.is_none() {
+        return Err(conflict(format!("{name} is not open: nothing is settled with it")));
+    }
     let (chain, asset, note) = (name.chain, name.asset.clone(), reason.to_string());
     let submission = Submission::Settle { chain, asset, change, to, note };
     let transaction = submit(gateway, submission).await?;
@@ -96,26 +98,14 @@ pub(in crate::admin) async fn suspend(
     call: &mut Call<'_>,
     name: &Name,
 ) -> Result<DoneView, Refusal> {
-    let (_, reason) = call.read(|body: &Reasoned| &body.reason)?;
-    let gateway = &call.admin.gateway;
-    let Mark { by, why, at } = Mark::of(call.caller, &reason, gateway);
-    let held = name.clone();
-    let suspending = gateway.spool.transact(move |tx| {
-        let before = tx.account(held.chain, &held.asset)?;
-        let mut events = Vec::new();
-        if before.as_ref().is_some_and(|row| row.suspension.is_none()) {
-            let which = (held.chain, &held.asset);
-            account::suspend(tx, which, &why, &by, at, &mut events)?;
+    let (before, done) = mark(call, name, Act::Suspend).await?;
+    match before.suspension {
+        None => Ok(done),
+        Some(held) => {
+            let text = format!("{name} is suspended already, by {}: {}", held.by, held.why);
+            Err(conflict(text))
         }
-        Ok::<_, SpoolError>((before, events))
-    });
-    let (before, events) = suspending.await?;
-    if let Some(held) = before.ok_or_else(|| name.unknown())?.suspension {
-        let text = format!("{name} is suspended already, by {}: {}", held.by, held.why);
-        return Err(conflict(text));
     }
-    tell(gateway, events);
-    done(gateway, name, None)
 }
 
 /// Lets a suspended account go on; what waits wakes in order.
@@ -123,25 +113,41 @@ pub(in crate::admin) async fn resume(
     call: &mut Call<'_>,
     name: &Name,
 ) -> Result<DoneView, Refusal> {
+    let (before, done) = mark(call, name, Act::Resume).await?;
+    match before.suspension {
+        Some(_) => Ok(done),
+        None => Err(conflict(format!("{name} is not suspended"))),
+    }
+}
+
+/// Suspends or resumes an account, unless it is so already, and gives it as it was before.
+async fn mark(
+    call: &mut Call<'_>,
+    name: &Name,
+    act: Act,
+) -> Result<(AccountRow, DoneView), Refusal> {
     let (_, reason) = call.read(|body: &Reasoned| &body.reason)?;
     let gateway = &call.admin.gateway;
     let Mark { by, why, at } = Mark::of(call.caller, &reason, gateway);
     let held = name.clone();
-    let resuming = gateway.spool.transact(move |tx| {
+    let marking = gateway.spool.transact(move |tx| {
         let before = tx.account(held.chain, &held.asset)?;
-        let mut events = Vec::new();
-        if before.as_ref().is_some_and(|row| row.suspension.is_some()) {
-            let which = (held.chain, &held.asset);
-            account::resume(tx, which, &why, &by, at, &mut events)?;
+        let (mut events, which) = (Vec::new(), (held.chain, &held.asset));
+        match (act, before.as_ref().map(|row| row.suspension.is_some())) {
+            (Act::Suspend, Some(false)) => {
+                account::suspend(tx, which, &why, &by, at, &mut events)?;
+            }
+            (Act::Resume, Some(true)) => {
+                account::resume(tx, which, &why, &by, at, &mut events)?;
+            }
+            _ => {}
         }
         Ok::<_, SpoolError>((before, events))
     });
-    let (before, events) = resuming.await?;
-    if before.ok_or_else(|| name.unknown())?.suspension.is_none() {
-        return Err(conflict(format!("{name} is not suspended")));
-    }
+    let (before, events) = marking.await?;
+    let before = before.ok_or_else(|| name.unknown())?;
     tell(gateway, events);
-    done(gateway, name, None)
+    Ok((before, done(gateway, name, None)?))
 }
 
 /// Makes a statement now, instead of with the hour.
@@ -178,23 +184,6 @@ impl Mark {
 fn known(gateway: &Gateway, name: &Name) -> Result<AccountRow, Refusal> {
     let row = gateway.spool.read(|tx| tx.account(name.chain, &name.asset))?;
     row.ok_or_else(|| name.unknown())
-}
-
-/// Whether a settlement makes sense: what the peer has spent already cannot be given back, and a
-/// chain without an account has nothing to settle. The chain itself would not mind: it is the
-/// operator's own money.
-fn settleable(row: &AccountRow, name: &Name, change: Change, is_paid: bool) -> Result<(), Refusal> {
-    let cover = row.account.cover();
-    match change {
-        Change::Added(_) if row.account.terms.is_none() => {
-            Err(conflict(format!("{name} is not open: nothing is settled with it")))
-        }
-        Change::Taken(amount) if is_paid && amount > cover => Err(conflict(format!(
-            "of the reserve of {name} {cover} are left, less than the {amount} to be paid out: what \
-             arrived from there has used the rest"
-        ))),
-        Change::Added(_) | Change::Taken(_) => Ok(()),
-    }
 }
 
 /// An account that is open, where its place is the gateway's to change.

@@ -103,6 +103,10 @@ impl Work<'_> {
     pub(super) fn settle(&mut self, by: PublicKey, order: &SettleOrder) -> Result<(), ChainError> {
         let SettleOrder { chain, asset, change, to, note } = order;
         well_formed(note)?;
+        if note.is_empty() {
+            // By it a settlement is told from a deposit.
+            return refuse(Code::MALFORMED, "note is empty, expected why");
+        }
         let Some(held) = credit::account(&self.state, *chain, asset)? else {
             return Err(ChainError::Refused(no_account(*chain, asset)));
         };
@@ -118,6 +122,15 @@ impl Work<'_> {
                 not_nothing(amount)?;
                 if load::<AccountRow>(&self.state, to)?.is_none() {
                     return Err(ChainError::Refused(judge::not_open(&address::local(to))));
+                }
+                // What is in no reserve is the step's to refuse.
+                let cover = held.cover();
+                if amount > cover && amount <= held.figures.reserve {
+                    let text = format!(
+                        "of the reserve of {asset} with {chain} {cover} are left, less than the \
+                         {amount} to be paid out: what arrived from there has used the rest"
+                    );
+                    return refuse(Code::POLICY, text);
                 }
                 // More than 2^128 - 1 is in no reserve: the step says so.
                 Vault::Out(amount.to_u128().unwrap_or(u128::MAX))

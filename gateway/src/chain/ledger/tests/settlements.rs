@@ -130,8 +130,8 @@ async fn a_debt_that_was_paid_elsewhere_is_noted_and_makes_room() {
     assert_eq!(b.deliver(&numbered(&b, &a, 2, 21)).await, [Code::SUSPENDED]);
     assert_eq!(b.deliver(&numbered(&b, &a, 2, 20)).await, []);
     // What is more than the debt becomes a reserve, out of the float: there must be one.
-    assert_eq!(code(settle(&b, &a, added(21), None, "").await), Code::SUSPENDED);
-    settle(&b, &a, added(20), None, "").await.unwrap();
+    assert_eq!(code(settle(&b, &a, added(21), None, "why").await), Code::SUSPENDED);
+    settle(&b, &a, added(20), None, "why").await.unwrap();
     assert_eq!(b.with(&a).figures.reserve, sum(100));
     assert_eq!(b.covered_and_float().unwrap(), (sum(0), sum(0)));
 }
@@ -148,7 +148,7 @@ async fn a_deposit_is_given_back_to_an_account_or_becomes_float() {
     assert_eq!(b.covered_and_float().unwrap(), (sum(30), sum(10)));
     // A closed account's reserve is still the peer's.
     b.set(&a, COIN, None, credit(0)).await.unwrap();
-    settle(&b, &a, taken(30), Some(&bob), "").await.unwrap();
+    settle(&b, &a, taken(30), Some(&bob), "why").await.unwrap();
     assert_eq!(b.with(&a).figures, Figures::default());
     assert_eq!((b.holds(BOB), b.total().unwrap()), (590, sum(1_500)));
 }
@@ -164,19 +164,20 @@ async fn a_settlement_that_the_books_do_not_allow_changes_nothing() {
     let before = (b.head().await.unwrap(), b.correspondents().unwrap());
     let (long, lines) = ("x".repeat(201), "two\nlines");
     for (result, expected) in [
-        (settle(&b, &a, taken(101), None, "").await, Code::POLICY),
-        (settle(&b, &a, taken(101), Some(&alice), "").await, Code::POLICY),
-        (settle(&b, &a, Change::Taken(Amount::MAX), Some(&alice), "").await, Code::POLICY),
-        // 30 of it is paid already; nobody else's money makes up for it.
-        (settle(&b, &a, taken(71), Some(&alice), "").await, Code::SUSPENDED),
-        (settle(&b, &a, added(1), None, "").await, Code::SUSPENDED),
-        (settle(&b, &a, Change::Added(Amount::MAX), None, "").await, Code::POLICY),
-        (settle(&b, &a, added(0), None, "").await, Code::MALFORMED),
-        (settle(&b, &a, taken(0), Some(&alice), "").await, Code::MALFORMED),
-        (settle(&b, &a, added(1), Some(&alice), "").await, Code::MALFORMED),
-        (settle(&b, &a, taken(1), Some(&carol), "").await, Code::UNKNOWN_RECIPIENT),
-        (settle(&b, &a, taken(1), Some("nobody"), "").await, Code::BAD_ADDRESS),
-        (settle(&b, &stranger, taken(1), None, "").await, Code::NO_ACCOUNT),
+        (settle(&b, &a, taken(101), None, "why").await, Code::POLICY),
+        (settle(&b, &a, taken(101), Some(&alice), "why").await, Code::POLICY),
+        (settle(&b, &a, Change::Taken(Amount::MAX), Some(&alice), "why").await, Code::POLICY),
+        // 30 of it are spent: what arrived is not given back, as if nobody had been paid.
+        (settle(&b, &a, taken(71), Some(&alice), "why").await, Code::POLICY),
+        (settle(&b, &a, taken(70), Some(&alice), "").await, Code::MALFORMED),
+        (settle(&b, &a, added(1), None, "why").await, Code::SUSPENDED),
+        (settle(&b, &a, Change::Added(Amount::MAX), None, "why").await, Code::POLICY),
+        (settle(&b, &a, added(0), None, "why").await, Code::MALFORMED),
+        (settle(&b, &a, taken(0), Some(&alice), "why").await, Code::MALFORMED),
+        (settle(&b, &a, added(1), Some(&alice), "why").await, Code::MALFORMED),
+        (settle(&b, &a, taken(1), Some(&carol), "why").await, Code::UNKNOWN_RECIPIENT),
+        (settle(&b, &a, taken(1), Some("nobody"), "why").await, Code::BAD_ADDRESS),
+        (settle(&b, &stranger, taken(1), None, "why").await, Code::NO_ACCOUNT),
         (settle(&b, &a, taken(1), None, &long).await, Code::MALFORMED),
         (settle(&b, &a, taken(1), None, lines).await, Code::MALFORMED),
     ] {
