@@ -19,6 +19,8 @@ pub mod service;
 pub mod standing;
 pub mod stop;
 pub mod submit;
+#[cfg(test)]
+mod testing;
 pub mod transition;
 pub mod trust;
 pub mod work;

@@ -42,33 +42,17 @@ pub async fn resume(spool: &Spool, now: UnixMillis) -> Result<(), SpoolError> {
 #[cfg(test)]
 mod tests {
     use distpos_proto::{
-        chain::{ChainId, GenesisTag, Height},
+        chain::{ChainId, Height},
         envelope::{Envelope, Origin},
-        message::{Fields, Message, OnFail},
-        time::UnixSeconds,
     };
     use distpos_spool::NewBatch;
 
     use super::*;
-    use crate::inbound::deliver::waiting;
+    use crate::{inbound::deliver::waiting, testing::message};
 
     fn envelope(source: ChainId, sequence: u64) -> Envelope {
-        let message = Message::new(Fields {
-            source,
-            source_tag: GenesisTag([1; 8]),
-            destination: "a1".parse().unwrap(),
-            destination_tag: GenesisTag([2; 8]),
-            outbox: b"ledger".to_vec(),
-            sequence,
-            sender: "ann".parse().unwrap(),
-            recipient: "bob".parse().unwrap(),
-            value: None,
-            data: vec![1],
-            gas: 0,
-            on_fail: OnFail::Return,
-            expires: UnixSeconds(2_000_000),
-        });
-        Envelope { message: message.unwrap(), origin: Origin { height: Height(1), index: 0 } }
+        let message = message(&source.to_string(), "a1", sequence, 2_000_000);
+        Envelope { message, origin: Origin { height: Height(1), index: 0 } }
     }
 
     #[tokio::test]

@@ -80,13 +80,13 @@ fn outbound(tx: &mut Tx<'_>, id: MessageId, now: UnixMillis) -> Result<(), Spool
 #[cfg(test)]
 mod tests {
     use distpos_proto::{
-        chain::{BlockHash, ChainId, GenesisTag},
-        message::{Fields, OnFail},
+        chain::{BlockHash, ChainId},
         time::UnixSeconds,
     };
     use distpos_spool::{End, Spool};
 
     use super::*;
+    use crate::testing;
 
     const NOW: UnixMillis = UnixMillis(5_000);
 
@@ -95,22 +95,7 @@ mod tests {
     }
 
     fn message(source: &str, destination: &str, sequence: u64) -> Message {
-        let fields = Fields {
-            source: cid(source),
-            source_tag: GenesisTag([1; 8]),
-            destination: cid(destination),
-            destination_tag: GenesisTag([2; 8]),
-            outbox: b"ledger".to_vec(),
-            sequence,
-            sender: "ann".parse().unwrap(),
-            recipient: "bob".parse().unwrap(),
-            value: None,
-            data: vec![1],
-            gas: 0,
-            on_fail: OnFail::Return,
-            expires: UnixSeconds(2_000_000),
-        };
-        Message::new(fields).unwrap()
+        testing::message(source, destination, sequence, 2_000_000)
     }
 
     fn new_batch(direction: Direction, state: State, message: &Message) -> NewBatch {

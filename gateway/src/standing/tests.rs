@@ -1,14 +1,13 @@
 use distpos_proto::{
-    chain::{GenesisTag, Height},
+    chain::Height,
     code::Code,
     envelope::{Envelope, Origin},
-    message::{Fields, OnFail},
     receipt::Call,
-    time::UnixSeconds,
 };
 use distpos_spool::{NewBatch, Spool};
 
 use super::*;
+use crate::testing;
 
 const CLAIMED: UnixMillis = UnixMillis(1_000_000);
 const FROM: &str = "gw1.b2.test:7333";
@@ -18,22 +17,7 @@ fn source() -> ChainId {
 }
 
 fn message(sequence: u64) -> Message {
-    let fields = Fields {
-        source: source(),
-        source_tag: GenesisTag([1; 8]),
-        destination: "a1".parse().unwrap(),
-        destination_tag: GenesisTag([2; 8]),
-        outbox: b"ledger".to_vec(),
-        sequence,
-        sender: "ann".parse().unwrap(),
-        recipient: "bob".parse().unwrap(),
-        value: None,
-        data: vec![1],
-        gas: 0,
-        on_fail: OnFail::Return,
-        expires: UnixSeconds(100_000),
-    };
-    Message::new(fields).unwrap()
+    testing::message("b2", "a1", sequence, 100_000)
 }
 
 /// A spool with so many claims, in one batch.
