@@ -24,6 +24,7 @@ pub mod account;
 pub mod chain;
 pub mod check;
 mod credentials;
+mod look_up;
 pub mod peer;
 mod place;
 pub mod policy;
@@ -146,6 +147,9 @@ pub struct Resolver {
     pub roots: Vec<HostName>,
     /// Name servers; empty: those of the system.
     pub servers: Vec<SocketAddr>,
+    /// Where DNSSEC's trust begins: `"root"`, or a file of DNSKEY records; none: nothing is
+    /// validated.
+    pub trust_anchors: Option<PathBuf>,
     /// Whether gateways at loopback, private and other special addresses are connected to.
     pub allow_special: bool,
 }
@@ -316,6 +320,8 @@ impl Config {
         let mut paths = vec![&mut self.identity.directory, &mut self.spool.directory];
         paths.extend(&mut self.listen.token);
         paths.extend(&mut self.admin.socket);
+        // "root" is a word and no file.
+        paths.extend(self.resolver.trust_anchors.as_mut().filter(|it| **it != *look_up::ROOT));
         match &mut self.chain.node {
             Node::Ledger(node) => paths.push(&mut node.directory),
             Node::Evm(node) => {

@@ -259,11 +259,7 @@ fn resolver(
     clock: &clock::Clock,
     spool: &Spool,
 ) -> anyhow::Result<Resolver<HickoryLookup>> {
-    let lookup = if config.resolver.servers.is_empty() {
-        HickoryLookup::system().context("the system's resolver configuration")?
-    } else {
-        HickoryLookup::new(&config.resolver.servers).context("resolver.servers")?
-    };
+    let lookup = config.lookup()?;
     let random = Box::new(StdRng::try_from_rng(&mut rand::rngs::SysRng)?);
     let resolver = Resolver::new(lookup, config.resolver_options(), clock.clone(), random);
     // A chain with messages in the spool is known: that its name is gone is temporary for a day.

@@ -29,7 +29,7 @@ use distpos_proto::time::UnixMillis;
 pub use error::{Budget, ResolveError};
 pub use lookup::{
     AddressAnswer, Fault, HickoryError, HickoryLookup, Lookup, LookupError, LookupFailure,
-    Negative, Security, TxtAnswer, ZoneLookup,
+    Negative, Security, TrustAnchors, TrustAnchorsError, TxtAnswer, ZoneLookup,
 };
 pub use resolver::{FAILED_FOR, Options, Resolve, Resolver, SEEN_FOR};
 pub use route::{

@@ -1,5 +1,6 @@
 //! One question to DNS, and what comes back.
 
+mod anchors;
 mod hickory;
 mod zone;
 
@@ -8,6 +9,7 @@ use std::{net::IpAddr, sync::Arc};
 use async_trait::async_trait;
 use thiserror::Error;
 
+pub use anchors::{TrustAnchors, TrustAnchorsError};
 pub use hickory::{HickoryError, HickoryLookup};
 pub use zone::{Fault, ZoneLookup};
 
@@ -55,19 +57,19 @@ pub struct AddressAnswer {
     pub secure: Security,
 }
 
-/// What DNSSEC says of an answer (RFC 4035, section 4.3). Nothing validates yet, so the answers of
-/// [`HickoryLookup`] are [`Security::Indeterminate`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What DNSSEC says of an answer (RFC 4035, section 4.3), the worst first: an answer of several
+/// records is as good as the worst of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Security {
-    /// Signed, from a trust anchor down.
-    Secure,
-    /// Proven to be unsigned.
-    Insecure,
     /// Signed wrongly: the answer must not be used.
     Bogus,
-    /// Not known.
+    /// Not known: no trust anchor covers the name.
     #[default]
     Indeterminate,
+    /// Proven to be unsigned.
+    Insecure,
+    /// Signed, from a trust anchor down.
+    Secure,
 }
 
 /// Why a question has no answer.
@@ -80,6 +82,8 @@ pub enum LookupError {
         negative_ttl: u32,
         /// Which of the two it is.
         kind: Negative,
+        /// What DNSSEC says of it: [`Security::Secure`] when it is proven that there is nothing.
+        secure: Security,
     },
     /// DNS failed, and says nothing either way.
     #[error("{0}")]

@@ -13,25 +13,30 @@ use std::{
 use distpos_proto::record::{KeyRecord, RecordError};
 use distpos_resolver::{
     HickoryLookup, Lookup, LookupError, LookupFailure, Negative, Options, Resolve, ResolveError,
-    Resolver,
+    Resolver, Security,
 };
 use tempfile::TempDir;
 
 use crate::support::{chain, gateway, host, hosts, key, options, over, policy};
 
 /// A `named` of our own, stopped when it goes out of scope.
-struct Named {
+pub(crate) struct Named {
     child: Child,
-    address: SocketAddr,
-    _directory: TempDir,
+    pub(crate) address: SocketAddr,
+    pub(crate) directory: TempDir,
 }
 
 impl Named {
     fn start() -> Self {
+        Self::serving(write_files)
+    }
+
+    /// Runs over the files that `write` makes, among them `named.conf`.
+    pub(crate) fn serving(write: impl Fn(&Path, u16)) -> Self {
         for _ in 0..10 {
             let directory = tempfile::tempdir().unwrap();
             let address = free_address();
-            write_files(directory.path(), address.port());
+            write(directory.path(), address.port());
             let mut child = Command::new("named")
                 .arg("-g")
                 .arg("-c")
@@ -41,7 +46,7 @@ impl Named {
                 .spawn()
                 .expect("named can be run");
             if comes_up(&mut child) {
-                return Self { child, address, _directory: directory };
+                return Self { child, address, directory };
             }
             child.kill().unwrap();
             child.wait().unwrap();
@@ -50,7 +55,7 @@ impl Named {
     }
 
     fn lookup(&self) -> HickoryLookup {
-        HickoryLookup::new(&[self.address]).unwrap()
+        HickoryLookup::new(&[self.address], None).unwrap()
     }
 
     fn resolver(&self, root: &str) -> Resolver<HickoryLookup> {
@@ -111,7 +116,8 @@ fn write_files(directory: &Path, port: u16) {
     fs::write(directory.join("broken.test"), "this is no zone\n").unwrap();
 }
 
-const START: &str = "$TTL 120\n@ IN SOA ns admin 1 60 60 60 77\n@ IN NS ns\nns IN A 127.0.0.1\n";
+pub(crate) const START: &str =
+    "$TTL 120\n@ IN SOA ns admin 1 60 60 60 77\n@ IN NS ns\nns IN A 127.0.0.1\n";
 
 fn chains() -> String {
     let record = KeyRecord::new(chain("e2e4"), Some(key(1)));
@@ -160,7 +166,9 @@ async fn bind_leads_to_a_chain() {
 async fn bind_says_that_there_is_nothing() {
     let named = Named::start();
     let resolver = named.resolver("chains.test");
-    let nothing = |kind| Err(LookupError::NotFound { negative_ttl: 77, kind });
+    let nothing = |kind| {
+        Err(LookupError::NotFound { negative_ttl: 77, kind, secure: Security::Indeterminate })
+    };
     let lookup = named.lookup();
     // NXDOMAIN, NODATA, and a CNAME that leads to NXDOMAIN.
     assert_eq!(lookup.txt("_distpos.f00.chains.test").await, nothing(Negative::NxDomain));

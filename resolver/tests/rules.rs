@@ -330,7 +330,7 @@ async fn a_name_too_long_for_dns_is_temporary() {
     let labels = vec!["a".repeat(60); 4].join(".");
     let roots = vec![host(&labels)];
     let servers = ["127.0.0.1:9".parse().unwrap()];
-    let lookup = distpos_resolver::HickoryLookup::new(&servers).unwrap();
+    let lookup = distpos_resolver::HickoryLookup::new(&servers, None).unwrap();
     let (_, resolver) = over(lookup, Options { roots, ..Options::default() }, 1);
     let error = resolver.route(chain("ffffffffffffffffffffffffffffffff")).await.unwrap_err();
     assert!(

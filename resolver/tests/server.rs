@@ -95,7 +95,7 @@ async fn both_at_one_port() -> (UdpSocket, TcpListener) {
 }
 
 fn resolver(address: SocketAddr) -> Resolver<HickoryLookup> {
-    let lookup = HickoryLookup::new(&[address]).unwrap();
+    let lookup = HickoryLookup::new(&[address], None).unwrap();
     over(lookup, Options { allow_special: true, ..options() }, 1).1
 }
 
@@ -131,7 +131,7 @@ async fn an_answer_too_large_for_udp_comes_over_tcp() {
         text(&owner, &[&record, &format!("; pad={padding}"), &format!("; pad2={padding}")])
     });
     let mut running = serve(records.collect()).await;
-    let lookup = HickoryLookup::new(&[running.address]).unwrap();
+    let lookup = HickoryLookup::new(&[running.address], None).unwrap();
     let answer = lookup.txt(&owner).await.unwrap();
     assert_eq!(answer.records.len(), 6);
     assert!(answer.records.iter().map(Vec::len).sum::<usize>() > 1_232);
@@ -154,8 +154,10 @@ async fn nothing_is_told_from_no_answer() {
         text("_distpos.a1.chains.test", &["v=DPOS1; c=a1; h=."]),
     ];
     let mut running = serve(records).await;
-    let lookup = HickoryLookup::new(&[running.address]).unwrap();
-    let nothing = |kind| Err(LookupError::NotFound { negative_ttl: 77, kind });
+    let lookup = HickoryLookup::new(&[running.address], None).unwrap();
+    let nothing = |kind| {
+        Err(LookupError::NotFound { negative_ttl: 77, kind, secure: Security::Indeterminate })
+    };
     assert_eq!(lookup.txt("_distpos.dead.chains.test").await, nothing(Negative::NxDomain));
     assert_eq!(lookup.txt("_distpos.e2e4.chains.test").await, nothing(Negative::NoData));
     let refused = Err(LookupError::Temporary(LookupFailure::Refused));
@@ -174,14 +176,14 @@ async fn the_next_server_answers_for_one_that_does_not() {
     // Bound and never read from: it swallows what it is sent.
     let mute = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let servers = [mute.local_addr().unwrap(), running.address];
-    let lookup = HickoryLookup::new(&servers).unwrap();
+    let lookup = HickoryLookup::new(&servers, None).unwrap();
     assert_eq!(lookup.txt(&owner).await.unwrap().records, [record.clone().into_bytes()]);
     let before = tokio::time::Instant::now();
     assert_eq!(lookup.txt(&owner).await.unwrap().records, [record.into_bytes()]);
     assert!(before.elapsed() < Duration::from_secs(1), "the one that answered is asked first");
     running.server.shutdown_gracefully().await.unwrap();
 
-    let lookup = HickoryLookup::new(&[mute.local_addr().unwrap()]).unwrap();
+    let lookup = HickoryLookup::new(&[mute.local_addr().unwrap()], None).unwrap();
     let before = tokio::time::Instant::now();
     let error = lookup.txt(&owner).await.unwrap_err();
     assert_eq!(error, LookupError::Temporary(LookupFailure::Timeout));
@@ -190,5 +192,5 @@ async fn the_next_server_answers_for_one_that_does_not() {
 
 #[test]
 fn without_servers_there_is_nobody_to_ask() {
-    assert!(matches!(HickoryLookup::new(&[]), Err(HickoryError::NoServers)));
+    assert!(matches!(HickoryLookup::new(&[], None), Err(HickoryError::NoServers)));
 }

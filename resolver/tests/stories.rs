@@ -5,6 +5,8 @@ mod bind;
 #[cfg(test)]
 mod cache;
 #[cfg(test)]
+mod dnssec;
+#[cfg(test)]
 mod order;
 #[cfg(test)]
 mod rules;

@@ -291,3 +291,26 @@ fn an_evm_chain_has_one_node_or_several_and_what_it_alerts_of() {
         assert!(found.contains(what), "{what}: {found}");
     }
 }
+
+#[test]
+fn dnssec_begins_at_the_root_or_at_a_file_of_keys() {
+    let directory = tempfile::tempdir().unwrap();
+    let with = |line: &str| {
+        let text = format!("{LEDGER}\n[resolver]\nservers = [\"127.0.0.1:53\"]\n{line}\n");
+        let file = directory.path().join("gateway.toml");
+        Config::parse(&text, &file).unwrap().lookup().err().map(|error| error.to_string())
+    };
+    assert_eq!(with(""), None);
+    assert_eq!(with("trust_anchors = \"root\""), None);
+
+    let island = "trust_anchors = \"island.keys\"";
+    let found = with(island).unwrap();
+    assert!(found.contains("resolver.trust_anchors: ") && found.contains("island.keys"), "{found}");
+    let file = directory.path().join("island.keys");
+    std::fs::write(&file, "; none yet\nchains.example. IN DS 1 13 2 00\n").unwrap();
+    let found = with(island).unwrap();
+    assert!(found.contains("line 2 starts with \"chains.example. IN DS"), "{found}");
+    let key = "l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=";
+    std::fs::write(&file, format!("chains.example. IN DNSKEY 257 3 15 {key}\n")).unwrap();
+    assert_eq!(with(island), None);
+}

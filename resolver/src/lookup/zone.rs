@@ -140,7 +140,7 @@ impl Zone {
             Negative::NxDomain
         };
         let negative_ttl = self.negative_ttl.unwrap_or(ZoneLookup::NEGATIVE_TTL);
-        LookupError::NotFound { negative_ttl, kind }
+        LookupError::NotFound { negative_ttl, kind, secure: self.secure }
     }
 }
 

@@ -117,7 +117,7 @@ impl<L: Lookup> Question<'_, L> {
         let (gateways, policy) = tokio::join!(biased; self.txt(&name), self.txt(&policy_name));
         let gateways = match gateways? {
             Texts::Found(answer) => answer,
-            Texts::Nothing { kind, ttl } => {
+            Texts::Nothing { kind, ttl, .. } => {
                 return Ok(Asked::Absent(Absence { name: Some(name), kind, ttl }));
             }
         };
@@ -147,7 +147,9 @@ impl<L: Lookup> Question<'_, L> {
     ) -> Result<(), ResolveError> {
         let answer = match policy {
             Texts::Found(answer) => answer,
-            Texts::Nothing { ttl, .. } => {
+            Texts::Nothing { ttl, secure, .. } => {
+                // That there is no policy has to be proven too: who hides one takes the keys away.
+                published.secure &= secure == Security::Secure;
                 published.ttl = published.ttl.min(ttl.min(NO_POLICY_TTL_MAX));
                 return Ok(());
             }
@@ -196,8 +198,11 @@ impl<L: Lookup> Question<'_, L> {
                 Err(temporary(name, LookupFailure::Bogus))
             }
             Ok(answer) => Ok(Texts::Found(answer)),
-            Err(LookupError::NotFound { negative_ttl, kind }) => {
-                Ok(Texts::Nothing { kind, ttl: negative_ttl })
+            Err(LookupError::NotFound { secure: Security::Bogus, .. }) => {
+                Err(temporary(name, LookupFailure::Bogus))
+            }
+            Err(LookupError::NotFound { negative_ttl, kind, secure }) => {
+                Ok(Texts::Nothing { kind, ttl: negative_ttl, secure })
             }
             Err(LookupError::Temporary(cause)) => Err(temporary(name, cause)),
         }
@@ -214,7 +219,7 @@ impl Published {
 
 enum Texts {
     Found(TxtAnswer),
-    Nothing { kind: Negative, ttl: u32 },
+    Nothing { kind: Negative, ttl: u32, secure: Security },
 }
 
 /// The addresses of a gateway. That there are none is never permanent: a record names the host.

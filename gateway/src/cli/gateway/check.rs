@@ -71,6 +71,9 @@ impl Findings {
         }
         self.node(&config.chain.node);
         self.token(config);
+        if let Err(error) = config.lookup() {
+            self.problems.push(error.to_string());
+        }
         self.directories(config);
         self.warnings.extend(check::warnings(config));
         self.anchors(config);

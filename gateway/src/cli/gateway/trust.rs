@@ -8,7 +8,7 @@ use distpos_proto::{
     key::{KeySet, PublicKey},
     light::Trusted,
 };
-use distpos_resolver::{HickoryLookup, Resolve, ResolveError, Resolver, Route, RouteSource};
+use distpos_resolver::{Resolve, ResolveError, Resolver, Route, RouteSource};
 use distpos_spool::{Spool, SpoolError};
 use rand::{SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
@@ -142,11 +142,7 @@ fn pin(arguments: &PinArguments) -> Result<Exit, Failure> {
 }
 
 async fn resolve(config: &Config, chain: ChainId) -> Result<Arc<Route>, Failure> {
-    let lookup = match config.resolver.servers.as_slice() {
-        [] => HickoryLookup::system(),
-        servers => HickoryLookup::new(servers),
-    };
-    let lookup = lookup.map_err(Failure::configuration)?;
+    let lookup = config.lookup().map_err(Failure::configuration)?;
     let random = Box::new(StdRng::from_rng(&mut rand::rng()));
     let resolver = Resolver::new(lookup, config.resolver_options(), clock::system(), random);
     resolver.route(chain).await.map_err(|error: ResolveError| {
