@@ -1,4 +1,5 @@
-//! The commands: `distpos-gateway` for operators, `distpos-send` for users.
+//! The commands: `distpos-gateway` for operators, `distpos-send` for users, `distpos-dns` for who
+//! publishes a chain.
 //!
 //! Exit codes are those of sysexits ([`Exit`]); what is data goes to standard output, everything
 //! else to standard error.
@@ -9,6 +10,7 @@ use clap::Parser;
 
 pub use exit::Exit;
 
+mod dns;
 mod evm_key;
 mod exit;
 mod gateway;
@@ -29,6 +31,12 @@ pub fn gateway() -> ExitCode {
 #[must_use]
 pub fn send() -> ExitCode {
     ended("distpos-send", parsed(std::env::args_os()).and_then(send::execute))
+}
+
+/// `distpos-dns`, with the process's arguments.
+#[must_use]
+pub fn dns() -> ExitCode {
+    ended("distpos-dns", parsed(std::env::args_os()).and_then(dns::execute))
 }
 
 /// Reads arguments; clap's own exit code for a wrong one is 2, sysexits has 64.

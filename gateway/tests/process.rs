@@ -29,6 +29,9 @@ mod disk;
 #[path = "process/hooks.rs"]
 mod hooks;
 
+#[path = "process/lookup.rs"]
+mod lookup;
+
 #[path = "process/pin.rs"]
 mod pin;
 
