@@ -39,11 +39,13 @@ pub enum Domain {
     Statement,
     /// A request to raise the reserve of an account.
     ReserveRequest,
+    /// A new key of a chain, endorsed by those before it.
+    KeyChange,
 }
 
 impl Domain {
     /// Every domain, for the test that none is a prefix of another.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Message,
         Self::Header,
         Self::HeaderContent,
@@ -55,6 +57,7 @@ impl Domain {
         Self::Terms,
         Self::Statement,
         Self::ReserveRequest,
+        Self::KeyChange,
     ];
 
     /// The bytes that go in front.
@@ -72,6 +75,7 @@ impl Domain {
             Self::Terms => b"distpos/terms/1",
             Self::Statement => b"distpos/statement/1",
             Self::ReserveRequest => b"distpos/reserve-request/1",
+            Self::KeyChange => b"distpos/key-change/1",
         }
     }
 

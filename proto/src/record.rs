@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::chain::ChainId;
 
 pub use gateway::{GatewayRecord, PORT_DEFAULT, PortRule, Target};
-pub use key::KeyRecord;
+pub use key::{ENDORSEMENTS_MAX, KeyRecord};
 pub use name::{Anchor, HostName, NameError, Selector};
 pub use policy::{Mode, ModeError, PolicyRecord};
 

@@ -116,6 +116,7 @@ pub(crate) fn policy(text: &str, selectors: &[&str]) -> PolicyRecord {
         pin_for: Duration::from_hours(24),
         family: Family::Attested,
         genesis: GenesisTag([1; 8]),
+        outbox: None,
         confirmations: 0,
         selectors: selectors.iter().map(|label| label.parse().unwrap()).collect(),
         threshold: 1,

@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
 
+use data_encoding::HEXLOWER;
+
 use super::{
     RecordError, Selector,
     tags::{List, Tags, wrong},
@@ -10,10 +12,12 @@ use super::{
 use crate::{
     chain::{ChainId, Family, GenesisTag},
     key::SIGNATURES_MAX,
+    message::Message,
 };
 
 const SELECTORS_EXPECTED: &str = "1 to 16 different labels, separated by commas";
 const ID_EXPECTED: &str = "1 to 32 letters and digits";
+const OUTBOX_EXPECTED: &str = "1 to 64 bytes in lower-case hex";
 const PIN_EXPECTED: &str = "0 to 31557600 seconds";
 
 /// A year: what RFC 8461 allows MTA-STS.
@@ -34,6 +38,8 @@ pub struct PolicyRecord {
     pub family: Family,
     /// `gen`: its genesis tag.
     pub genesis: GenesisTag,
+    /// `out`: its outbox, 1 to 64 bytes in hex; on EVM the contract's 20. A ledger's is known.
+    pub outbox: Option<Vec<u8>>,
     /// `conf`: confirmations before a block counts as final; 0 where the family knows by itself.
     pub confirmations: u32,
     /// `sel`: where its current keys are published.
@@ -71,6 +77,7 @@ impl PolicyRecord {
             pin_for: pin_for(&tags)?,
             family: tags.read("proof", "attested, ledger or evm")?,
             genesis: tags.read("gen", "16 lower-case hex digits")?,
+            outbox: outbox(&tags)?,
             confirmations: tags.number("conf", 0, "a number of blocks")?,
             threshold: threshold(&tags, selectors.len())?,
             selectors,
@@ -91,6 +98,13 @@ fn pin_for(tags: &Tags<'_>) -> Result<Duration, RecordError> {
         return Err(wrong("ma", text, PIN_EXPECTED));
     }
     Ok(Duration::from_secs(seconds.into()))
+}
+
+fn outbox(tags: &Tags<'_>) -> Result<Option<Vec<u8>>, RecordError> {
+    let Some(text) = tags.optional("out") else { return Ok(None) };
+    let bytes = HEXLOWER.decode(text.as_bytes()).ok();
+    let fits = |bytes: &Vec<u8>| (1..=Message::OUTBOX_BYTES_MAX).contains(&bytes.len());
+    bytes.filter(fits).map(Some).ok_or_else(|| wrong("out", text, OUTBOX_EXPECTED))
 }
 
 fn selectors(tags: &Tags<'_>) -> Result<Vec<Selector>, RecordError> {
@@ -152,7 +166,11 @@ impl fmt::Display for PolicyRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}; c={}; id={}; mode={}", Self::VERSION, self.chain, self.id, self.mode)?;
         write!(f, "; ma={}; proof={}", self.pin_for.as_secs(), self.family)?;
-        write!(f, "; gen={}; conf={}", self.genesis, self.confirmations)?;
+        write!(f, "; gen={}", self.genesis)?;
+        if let Some(outbox) = &self.outbox {
+            write!(f, "; out={}", HEXLOWER.encode(outbox))?;
+        }
+        write!(f, "; conf={}", self.confirmations)?;
         write!(f, "; sel={}", List(&self.selectors))?;
         if self.threshold == 1 { Ok(()) } else { write!(f, "; th={}", self.threshold) }
     }

@@ -1,6 +1,11 @@
 use std::time::Duration;
 
-use proptest::{collection::vec, option, prelude::*, sample::select};
+use proptest::{
+    collection::{hash_set, vec},
+    option,
+    prelude::*,
+    sample::select,
+};
 
 use super::*;
 use crate::{
@@ -288,6 +293,10 @@ fn keys_and_policies_with_wrong_values_are_refused() {
         ("proof=attested", "proof=hearsay", "proof"),
         ("gen=0123456789abcdef", "gen=0123456789abcde", "gen"),
         ("gen=0123456789abcdef", "gen=0123456789ABCDEF", "gen"),
+        ("th=2", "th=2; out=", "out"),
+        ("th=2", "th=2; out=abc", "out"),
+        ("th=2", "th=2; out=0xab", "out"),
+        ("th=2", "th=2; out=AB", "out"),
         ("sel=a,b", "sel=", "sel"),
         ("sel=a,b", "sel=a,a", "sel"),
         ("sel=a,b", "sel=a,A", "sel"),
@@ -306,6 +315,72 @@ fn keys_and_policies_with_wrong_values_are_refused() {
         let without = good.replace(&format!("{tag}; "), "");
         assert!(matches!(read(&without), Err(RecordError::Missing { .. })), "{without}");
     }
+}
+
+fn selector(text: &str) -> Selector {
+    text.parse().unwrap()
+}
+
+#[test]
+fn an_endorsement_is_of_one_key_at_one_place() {
+    let (old, new, tag) = (secret(1), secret(2), GenesisTag([9; 8]));
+    let record = KeyRecord::new(chain("e2e4"), Some(new.public()));
+    let record = record.endorsed(tag, &selector("k2"), [&old]);
+    let read = KeyRecord::parse(record.to_string().as_bytes()).unwrap();
+    let by = |record: &KeyRecord, tag, at: &str| -> Vec<_> {
+        record.endorsers(tag, &selector(at)).collect()
+    };
+    assert_eq!(by(&read, tag, "k2"), [old.public()]);
+    // Moved to another label, another genesis, another key, another chain: it says nothing.
+    assert!(by(&read, tag, "k3").is_empty());
+    assert!(by(&read, GenesisTag([8; 8]), "k2").is_empty());
+    let other = KeyRecord { key: Some(secret(3).public()), ..read.clone() };
+    assert!(by(&other, tag, "k2").is_empty());
+    let other = KeyRecord { chain: chain("b1c2"), ..read.clone() };
+    assert!(by(&other, tag, "k2").is_empty());
+    // Who signs as somebody else endorses nothing.
+    let mut forged = read;
+    forged.endorsements[0].key = secret(4).public();
+    assert!(by(&forged, tag, "k2").is_empty());
+    let revoked = KeyRecord::new(chain("e2e4"), None).endorsed(tag, &selector("k2"), [&old]);
+    assert!(revoked.endorsements.is_empty());
+}
+
+#[test]
+fn endorsements_that_do_not_pair_are_refused() {
+    let [a, b] = [1, 2].map(|seed| secret(seed).public().to_string());
+    let sig = "A".repeat(86);
+    let text = |by: &str, sig: &str| {
+        let tag = |name: &str, value: &str| match value {
+            "-" => String::new(),
+            value => format!("; {name}={value}"),
+        };
+        format!("v=DPOSKEY1; c=1; k=ed25519; p={a}{}{}", tag("by", by), tag("sig", sig))
+    };
+    let read = |by: &str, sig: &str| KeyRecord::parse(text(by, sig).as_bytes());
+    assert_eq!(read(&b, &sig).unwrap().endorsements.len(), 1);
+    let missing = |tag| move |error: &RecordError| matches!(error, RecordError::Missing { tag: found, .. } if *found == tag);
+    assert!(missing("sig")(&read(&b, "-").unwrap_err()));
+    assert!(missing("by")(&read("-", &sig).unwrap_err()));
+    let value = |tag| move |error: &RecordError| matches!(error, RecordError::Value { tag: found, .. } if *found == tag);
+    for (by, sig) in [
+        (b.as_str(), format!("{sig},{sig}")),
+        (&b, sig[1..].to_owned()),
+        (&b, String::new()),
+        (&b, format!("{sig},")),
+    ] {
+        assert!(value("sig")(&read(by, &sig).unwrap_err()), "{sig}");
+    }
+    for by in [format!("{b},{b}"), "k20261122".to_owned(), format!("{b},"), String::new()] {
+        assert!(value("by")(&read(&by, &format!("{sig},{sig}")).unwrap_err()), "{by}");
+    }
+    let many: Vec<_> = (1..=7).map(|seed| secret(seed).public().to_string()).collect();
+    let signatures = vec![sig; 7].join(",");
+    assert!(value("by")(&read(&many.join(","), &signatures).unwrap_err()));
+}
+
+fn secret(seed: u8) -> SecretKey {
+    SecretKey::from_seed(&[seed; 32])
 }
 
 #[test]
@@ -350,11 +425,11 @@ prop_compose! {
     fn any_key()(
         chain in any_chain(),
         seed in option::of(any::<[u8; 32]>()),
-        by in option::of(any_value()),
-        signature in option::of(any_value()),
+        others in hash_set(any::<[u8; 32]>(), 0..=6),
     ) -> KeyRecord {
         let key = seed.map(|seed| SecretKey::from_seed(&seed).public());
-        KeyRecord { chain, key, by, signature }
+        let others: Vec<_> = others.iter().map(SecretKey::from_seed).collect();
+        KeyRecord::new(chain, key).endorsed(GenesisTag([7; 8]), &selector("k"), &others)
     }
 }
 
@@ -367,6 +442,7 @@ prop_compose! {
         family in select(vec![Family::Attested, Family::Ledger, Family::Evm]),
         genesis in any::<[u8; 8]>(),
         confirmations in any::<u32>(),
+        outbox in option::of(vec(any::<u8>(), 1..=20)),
         (keys, signing) in (1..=16_usize).prop_flat_map(|keys| (Just(keys), 1..=keys)),
     ) -> PolicyRecord {
         PolicyRecord {
@@ -376,6 +452,7 @@ prop_compose! {
             pin_for: Duration::from_secs(seconds),
             family,
             genesis: GenesisTag(genesis),
+            outbox,
             confirmations,
             selectors: (0..keys).map(|at| format!("k{at}").parse().unwrap()).collect(),
             threshold: signing,
@@ -397,15 +474,20 @@ proptest! {
     #[test]
     fn a_printed_key_reads_back(record in any_key()) {
         let text = record.to_string();
-        prop_assert_eq!(KeyRecord::parse(text.as_bytes()), Ok(record));
-        prop_assert!(text.len() <= RECORD_BYTES_PUBLISHED);
+        prop_assert_eq!(KeyRecord::parse(text.as_bytes()), Ok(record.clone()));
+        prop_assert!(text.len() <= RECORD_BYTES_MAX, "{} bytes", text.len());
+        // What fits one string: a key of its own, or with one endorsement.
+        let one = record.endorsements.len() <= 1;
+        prop_assert!(!one || text.len() <= RECORD_BYTES_PUBLISHED, "{} bytes", text.len());
     }
 
     #[test]
     fn a_printed_policy_reads_back(record in any_policy()) {
         let text = record.to_string();
-        prop_assert_eq!(PolicyRecord::parse(text.as_bytes()), Ok(record));
-        prop_assert!(text.len() <= RECORD_BYTES_PUBLISHED, "{} bytes: {text}", text.len());
+        prop_assert_eq!(PolicyRecord::parse(text.as_bytes()), Ok(record.clone()));
+        // One string, unless there are both an outbox and many selectors.
+        let short = record.outbox.is_none() || record.selectors.len() <= 8;
+        prop_assert!(!short || text.len() <= RECORD_BYTES_PUBLISHED, "{} bytes: {text}", text.len());
     }
 
     #[test]
