@@ -10,7 +10,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use distpos_proto::{chain::ChainId, key::PublicKey, message::Asset, record::HostName};
+use distpos_proto::{
+    chain::ChainId, key::PublicKey, message::Asset, record::HostName, trust::TrustLevel,
+};
 use distpos_resolver::{Options, StaticRoute};
 use serde::Deserialize;
 use thiserror::Error;
@@ -154,23 +156,12 @@ pub struct Resolver {
     pub allow_special: bool,
 }
 
-/// Where knowledge about a chain comes from, best last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TrustLevel {
-    /// First seen by this gateway itself.
-    Pinned,
-    /// A DNSSEC-secure answer.
-    Dnssec,
-    /// Literal keys in the configuration, or the operator's `trust pin`.
-    Static,
-}
-
 /// The least level for each use of what DNS says.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrustLevels {
     /// For a chain's keys.
+    #[serde(deserialize_with = "text::one")]
     pub keys: TrustLevel,
 }
 

@@ -8,8 +8,9 @@ use distpos_proto::{
     key::{KeySet, SecretKey, SpkiPin},
     light::{Authenticated, Trusted},
     message::Asset,
-    policy::{Own, TrustLevel},
+    policy::Own,
     time::{UnixMillis, UnixSeconds},
+    trust::TrustLevel,
 };
 use distpos_resolver::Resolve;
 use distpos_spool::Spool;

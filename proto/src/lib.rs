@@ -36,4 +36,5 @@ pub mod standing;
 pub mod statement;
 pub mod terms;
 pub mod time;
+pub mod trust;
 pub mod wire;

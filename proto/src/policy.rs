@@ -12,6 +12,7 @@ use crate::{
     policy::rules::Rules,
     stage::{Admitted, Proven, Refused},
     time::UnixSeconds,
+    trust::TrustLevel,
 };
 
 pub mod rules;
@@ -26,17 +27,6 @@ pub struct Own {
     pub chain: ChainId,
     /// Its genesis tag.
     pub tag: GenesisTag,
-}
-
-/// How a chain's keys came to be believed; a later one is a better one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TrustLevel {
-    /// An answer of DNS that nobody signed.
-    Unsigned,
-    /// An answer that DNSSEC proves.
-    Dnssec,
-    /// The operator's own word: configuration or pin.
-    Static,
 }
 
 /// What the operator says of one account, beside the limits that the chain keeps.

@@ -26,15 +26,15 @@ use std::sync::Arc;
 
 use distpos_proto::time::UnixMillis;
 
+pub use distpos_proto::trust::TrustLevel;
+
 pub use error::{Budget, ResolveError};
 pub use lookup::{
     AddressAnswer, Fault, HickoryError, HickoryLookup, Lookup, LookupError, LookupFailure,
     Negative, Security, TrustAnchors, TrustAnchorsError, TxtAnswer, ZoneLookup,
 };
 pub use resolver::{FAILED_FOR, Options, Resolve, Resolver, SEEN_FOR};
-pub use route::{
-    Contact, GATEWAYS_TRIED_MAX, Gateway, Host, Route, RouteSource, StaticRoute, TrustLevel,
-};
+pub use route::{Contact, GATEWAYS_TRIED_MAX, Gateway, Host, Route, RouteSource, StaticRoute};
 pub use special::is_special;
 
 /// Where the time comes from: the system's clock, or a simulation's.

@@ -27,9 +27,9 @@ use self::{
     timed::Timed,
 };
 use crate::{
-    Budget, Clock, ResolveError,
+    Budget, Clock, ResolveError, TrustLevel,
     lookup::{Lookup, LookupFailure},
-    route::{Contact, Gateway, Host, Route, RouteSource, StaticRoute, TrustLevel},
+    route::{Contact, Gateway, Host, Route, RouteSource, StaticRoute},
     special::is_special,
 };
 

@@ -7,6 +7,7 @@ use distpos_proto::{
     key::{PublicKey, SpkiPin},
     record::{GatewayRecord, HostName, PolicyRecord, Target},
     time::UnixMillis,
+    trust::TrustLevel,
 };
 
 /// Most gateways that one round of delivery tries.
@@ -132,27 +133,6 @@ pub enum RouteSource {
         /// The owner of the gateway records.
         name: String,
     },
-}
-
-/// How far a route is to be trusted, the least first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TrustLevel {
-    /// DNS said so, unsigned.
-    Pinned,
-    /// DNS said so, every answer securely signed.
-    Dnssec,
-    /// The operator wrote it down.
-    Static,
-}
-
-impl fmt::Display for TrustLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Pinned => "pinned",
-            Self::Dnssec => "dnssec",
-            Self::Static => "static",
-        })
-    }
 }
 
 /// A route that the operator wrote down.

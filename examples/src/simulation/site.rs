@@ -18,7 +18,7 @@ use distpos_proto::{
     key::SpkiPin,
     light::Trusted,
     message::{Asset, MessageId},
-    policy::TrustLevel,
+    trust::TrustLevel,
     wire::{Request, RequestKind, Response},
 };
 use distpos_spool::{AccountRow, Batch, Direction, Entry, Spool, SpoolError, State};

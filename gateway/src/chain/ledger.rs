@@ -76,8 +76,7 @@ pub mod transaction;
 #[cfg(test)]
 mod tests;
 
-/// The ledger's outbox, as its messages name it.
-pub const OUTBOX: &[u8] = b"ledger";
+pub use distpos_proto::light::ledger::OUTBOX;
 
 /// The embedded chain.
 pub struct Ledger {

@@ -5,6 +5,7 @@ use distpos_proto::{
     chain::ChainId,
     key::KeySet,
     message::Message,
+    trust::TrustLevel,
 };
 
 use super::{Admin, Config, GasBudget, Hooks, Node, policy::POINTS_AT_FIRST};
@@ -54,7 +55,7 @@ fn threshold_fits(config: &Config) -> Option<(&'static str, String)> {
 
 /// First-seen keys are not implemented: a setting that promised them would mislead.
 fn keys_are_not_taken_unsigned(config: &Config) -> Option<(&'static str, String)> {
-    (config.trust.keys < super::TrustLevel::Dnssec).then(|| {
+    (config.trust.keys < TrustLevel::Dnssec).then(|| {
         let what = "found \"pinned\", expected \"static\" or \"dnssec\": this version takes no \
                     keys from unsigned DNS";
         ("trust.keys", what.into())

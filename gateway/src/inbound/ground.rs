@@ -9,9 +9,10 @@ use distpos_proto::{
     code::{Code, Reply},
     light::Trusted,
     message::{Asset, Message},
-    policy::{self, AccountSettings, Case, Check, Decision, Failing, GasBudget, Own, TrustLevel},
+    policy::{self, AccountSettings, Case, Check, Decision, Failing, GasBudget, Own},
     stage::Proven,
     time::{UnixMillis, UnixSeconds},
+    trust::TrustLevel,
 };
 use distpos_spool::{AccountRow, SpoolError, Tx};
 

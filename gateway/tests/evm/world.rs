@@ -23,10 +23,11 @@ use distpos_proto::{
     key::{KeySet, SecretKey},
     light::{Evidence, Known, Trusted, Verdict, verify},
     message::{Asset, Fields, Message, MessageId, OnFail, TermsHash, Value},
-    policy::{AccountSettings, Case, Decision, Own, TrustLevel, admit, rules::Rules},
+    policy::{AccountSettings, Case, Decision, Own, admit, rules::Rules},
     proof::merkle::{Tree, TreeProof, leaf_hash},
     stage::{Admitted, Proven},
     time::UnixSeconds,
+    trust::TrustLevel,
 };
 use serde_json::{Value as Json, json};
 

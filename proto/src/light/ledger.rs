@@ -35,6 +35,9 @@ pub struct LedgerHeader {
     pub root: [u8; 32],
 }
 
+/// The outbox of every embedded ledger, as its messages name it.
+pub const OUTBOX: &[u8] = b"ledger";
+
 /// The keys of the map.
 const KEYS: usize = 8;
 

@@ -106,7 +106,7 @@ fn value_needs_trust_and_stays_below_what_one_message_may_carry() {
     let ledger = Case { family: Family::Ledger, ..evm.clone() };
     assert_eq!(code(&message(50, |_| {}), &ledger), None);
     assert_eq!(code(&message(51, |_| {}), &ledger), value_max);
-    let unsigned = Case { trust: TrustLevel::Unsigned, ..evm };
+    let unsigned = Case { trust: TrustLevel::Pinned, ..evm };
     assert_eq!(code(&message(1, |_| {}), &unsigned), Some((Check::Trust, Code::NOT_NOW)));
     assert_eq!(code(&message(0, |_| {}), &unsigned), None);
 }
@@ -202,7 +202,7 @@ fn the_first_check_in_the_order_speaks() {
     let fine = message(10, |_| {});
     // Everything is wrong, and then one thing after the other is mended.
     let case = Case {
-        trust: TrustLevel::Unsigned,
+        trust: TrustLevel::Pinned,
         gas: Some(used_up),
         standing: reply,
         rules: &deny,

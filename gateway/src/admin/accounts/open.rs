@@ -6,8 +6,8 @@ use distpos_proto::{
     code::{Code, Reply},
     light::Trusted,
     message::TermsHash,
-    policy::TrustLevel,
     terms::{Backing, Side, Terms},
+    trust::TrustLevel,
 };
 use distpos_spool::TermsRow;
 use hyper::StatusCode;
@@ -113,7 +113,7 @@ fn believed(gateway: &Gateway, chain: ChainId) -> Result<Trusted, Refusal> {
     })?;
     match gateway.correspondents.trust_level(chain) {
         TrustLevel::Dnssec | TrustLevel::Static => Ok(trusted),
-        TrustLevel::Unsigned => Err(refused(format!(
+        TrustLevel::Pinned => Err(refused(format!(
             "the keys of {chain} come from unsigned DNS, an account needs more: `trust pin {chain}`"
         ))),
     }
