@@ -6,6 +6,7 @@
 
 mod connect;
 mod pool;
+mod race;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -32,6 +33,9 @@ use super::{PeerError, PeerTransport, Phase, Target};
 pub struct ClientLimits {
     /// For TCP, for each address.
     pub connect: Duration,
+    /// How long an address may be silent before the next one is tried beside it: RFC 8305's
+    /// connection attempt delay.
+    pub stagger: Duration,
     /// For TLS and the start of HTTP/2.
     pub handshake: Duration,
     /// For one call on a connection that is up, answer included.
@@ -52,6 +56,7 @@ impl Default for ClientLimits {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
+            stagger: Duration::from_millis(250),
             handshake: Duration::from_secs(10),
             call: Duration::from_secs(30),
             idle: Duration::from_secs(90),
@@ -114,8 +119,8 @@ impl PeerClient {
         self.pool.kept()
     }
 
-    /// One call in bytes. Addresses are tried in turn until one gives a connection; what happens
-    /// after that is the answer.
+    /// One call in bytes, over a connection to whichever address gave one first; what happens after
+    /// that is the answer.
     pub(super) async fn exchange(
         &self,
         target: &Target,
@@ -124,30 +129,20 @@ impl PeerClient {
         kind: RequestKind,
         body: Bytes,
     ) -> Result<Answer, PeerError> {
-        let mut worst = PeerError::NoAddress { host: target.host.clone() };
-        for &address in &target.addresses {
-            let call = Call { target, address, source, destination, kind, body: body.clone() };
-            let connection = match self.pool.connection(target, address).await {
-                Ok(connection) => connection,
-                Err(error) => {
-                    debug!(%address, host = %target.host, %error, "no connection to peer");
-                    worst = tells_more(worst, error);
-                    continue;
+        let connecting = Box::pin(race::connection(&self.pool, target, self.limits.stagger));
+        let (address, connection) = connecting.await?;
+        let call = Call { target, address, source, destination, kind, body };
+        match self.send(connection, &call).await {
+            Sent::Done(answer) => answer,
+            Sent::Not(first) => {
+                debug!(%address, error = %first, "connection had closed, using a new one");
+                let connection = self.pool.connection(target, address).await?;
+                match self.send(connection, &call).await {
+                    Sent::Done(answer) => answer,
+                    Sent::Not(error) => Err(error),
                 }
-            };
-            return match self.send(connection, &call).await {
-                Sent::Done(answer) => answer,
-                Sent::Not(first) => {
-                    debug!(%address, error = %first, "connection had closed, using a new one");
-                    let connection = self.pool.connection(target, address).await?;
-                    match self.send(connection, &call).await {
-                        Sent::Done(answer) => answer,
-                        Sent::Not(error) => Err(error),
-                    }
-                }
-            };
+            }
         }
-        Err(worst)
     }
 
     async fn send(&self, mut connection: Connection, call: &Call<'_>) -> Sent {
@@ -221,25 +216,6 @@ impl Call<'_> {
         })
         .map_err(|_| PeerError::Host { host: host.clone() })
     }
-}
-
-/// Of two failures on the way to a connection, the one that tells the operator more: of a gateway
-/// with two addresses, "unreachable" on one matters less than a wrong key on the other.
-fn tells_more(known: PeerError, new: PeerError) -> PeerError {
-    let rank = |error: &PeerError| match error {
-        PeerError::KeyMismatch { .. } => 4,
-        PeerError::Tls { .. } | PeerError::Protocol { .. } => 3,
-        PeerError::NoAddress { .. } => 0,
-        PeerError::Connect { .. } | PeerError::Timeout { .. } => 1,
-        PeerError::Host { .. }
-        | PeerError::Busy { .. }
-        | PeerError::Http { .. }
-        | PeerError::Status { .. }
-        | PeerError::BodyTooBig { .. }
-        | PeerError::Body { .. }
-        | PeerError::WrongAnswer { .. } => 2,
-    };
-    if rank(&new) > rank(&known) { new } else { known }
 }
 
 /// An answer in our format, or a refusal in it; other statuses (redirects too) have nothing to say.

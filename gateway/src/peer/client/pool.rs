@@ -35,6 +35,14 @@ struct Name {
     pins: Vec<SpkiPin>,
 }
 
+impl Name {
+    fn of(target: &Target, address: SocketAddr) -> Self {
+        let mut pins = target.pins.clone();
+        pins.sort_unstable();
+        Self { address, pins }
+    }
+}
+
 /// A connection in use by one call; idle time counts from when the last of them is dropped.
 pub(super) struct Connection {
     pub(super) sender: Sender,
@@ -46,15 +54,24 @@ impl Pool {
         Self { identity, limits, entries: Arc::default() }
     }
 
+    /// The connection that is kept, if one is.
+    pub(super) fn kept_connection(
+        &self,
+        target: &Target,
+        address: SocketAddr,
+    ) -> Option<Connection> {
+        let name = Name::of(target, address);
+        let entry = locked(&self.entries).get(&name).map(Arc::clone)?;
+        entry.open()
+    }
+
     /// The kept connection, or a new one. However many calls wait for it, one connects.
     pub(super) async fn connection(
         &self,
         target: &Target,
         address: SocketAddr,
     ) -> Result<Connection, PeerError> {
-        let mut pins = target.pins.clone();
-        pins.sort_unstable();
-        let name = Name { address, pins };
+        let name = Name::of(target, address);
         let entry = self.entry(&name)?;
         if let Some(connection) = entry.open() {
             return Ok(connection);

@@ -8,7 +8,7 @@ use distpos_proto::{
     code::{Code, Reply},
     wire::{Request, Response},
 };
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all};
 use http::StatusCode;
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
@@ -145,6 +145,24 @@ async fn the_error_is_the_one_that_tells_most() {
     target.host = "no host".to_owned();
     let error = post(&client, &target, "x").await.unwrap_err();
     assert!(matches!(error, PeerError::Host { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_address_that_is_silent_does_not_hold_up_the_other() {
+    let server = listen(Echo::default(), ServerLimits::default()).await;
+    // Connects, and never shakes hands.
+    let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut target = server.target();
+    target.addresses.insert(0, mute.local_addr().unwrap());
+    let patient = std::time::Duration::from_secs(600);
+    let stagger = std::time::Duration::from_millis(10);
+    let client = client(ClientLimits { handshake: patient, stagger, ..ClientLimits::default() });
+    assert_eq!(soon(post(&client, &target, "first")).await.unwrap().0, StatusCode::OK);
+    // From then on the one that answered is used, and the other left alone.
+    assert_eq!(soon(post(&client, &target, "second")).await.unwrap().0, StatusCode::OK);
+    mute.accept().await.unwrap();
+    assert!(mute.accept().now_or_never().is_none(), "asked once");
+    assert_eq!(client.kept(), 1);
 }
 
 #[tokio::test]
