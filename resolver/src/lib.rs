@@ -34,7 +34,9 @@ pub use lookup::{
     Negative, Security, TrustAnchors, TrustAnchorsError, TxtAnswer, ZoneLookup,
 };
 pub use resolver::{FAILED_FOR, Options, Resolve, Resolver, SEEN_FOR};
-pub use route::{Contact, GATEWAYS_TRIED_MAX, Gateway, Host, Route, RouteSource, StaticRoute};
+pub use route::{
+    Contact, GATEWAYS_TRIED_MAX, Gateway, Host, KeyAnswers, Route, RouteSource, StaticRoute,
+};
 pub use special::is_special;
 
 /// Where the time comes from: the system's clock, or a simulation's.

@@ -6,7 +6,7 @@ mod order;
 mod timed;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -15,7 +15,8 @@ use std::{
 use async_trait::async_trait;
 use distpos_proto::{
     chain::ChainId,
-    record::{HostName, PortRule},
+    key::{PublicKey, SIGNATURES_MAX},
+    record::{Anchor, HostName, KeyRecord, PortRule, Selector},
     time::UnixMillis,
 };
 use rand::Rng;
@@ -29,7 +30,7 @@ use self::{
 use crate::{
     Budget, Clock, ResolveError, TrustLevel,
     lookup::{Lookup, LookupFailure},
-    route::{Contact, Gateway, Host, Route, RouteSource, StaticRoute},
+    route::{Contact, Gateway, Host, KeyAnswers, Route, RouteSource, StaticRoute},
     special::is_special,
 };
 
@@ -52,6 +53,17 @@ pub trait Resolve: Send + Sync {
 
     /// Tells how a gateway fared. One that failed is tried last for [`FAILED_FOR`].
     fn report(&self, chain: ChainId, gateway: &Gateway, outcome: Contact);
+
+    /// What these selectors hold where that route was found, at most [`SIGNATURES_MAX`] of them;
+    /// nothing of a route that DNS did not give. It is not kept: who asks, asks once a route.
+    ///
+    /// # Errors
+    /// [`ResolveError`], always temporary: then nothing is known of any of them.
+    async fn key_records(
+        &self,
+        route: &Route,
+        selectors: &[Selector],
+    ) -> Result<KeyAnswers, ResolveError>;
 }
 
 /// How long a failed gateway is tried last.
@@ -157,7 +169,8 @@ impl<L: Lookup> Resolver<L> {
             gateways,
             failed,
             // A stale answer may reach a chain; whether a key is still good only DNS can say.
-            keys: if served.stale { Vec::new() } else { found.keys.clone() },
+            keys: if served.stale { Vec::new() } else { keys_of(&found.keys) },
+            key_records: if served.stale { BTreeMap::new() } else { found.keys.clone() },
             policy: found.policy.clone(),
             source: RouteSource::Dns { name: found.name.clone() },
             level: if found.secure { TrustLevel::Dnssec } else { TrustLevel::Pinned },
@@ -165,6 +178,17 @@ impl<L: Lookup> Resolver<L> {
             fetched: served.fetched,
             expires: served.expires,
         }
+    }
+
+    /// Where a route's records live; none if DNS did not give it.
+    fn anchor_of(&self, route: &Route) -> Option<Anchor> {
+        let RouteSource::Dns { name } = &route.source else { return None };
+        let chosen = match self.options.static_routes.get(&route.chain) {
+            Some(StaticRoute::Domain(domain)) => Some(Anchor::at(domain)),
+            Some(StaticRoute::Gateways { .. }) | None => None,
+        };
+        let roots = self.options.roots.iter().map(|root| Anchor::under(route.chain, root));
+        chosen.into_iter().chain(roots).find(|anchor| anchor.gateways() == *name)
     }
 
     /// No root knows the chain: that is the end of a message only if nobody ever knew it. A chain
@@ -193,6 +217,7 @@ impl<L: Lookup> Resolver<L> {
             gateways,
             failed,
             keys,
+            key_records: BTreeMap::new(),
             policy: None,
             source: RouteSource::Static,
             level: TrustLevel::Static,
@@ -254,6 +279,24 @@ impl<L: Lookup> Resolve for Resolver<L> {
         Ok(addresses.into_iter().map(|address| SocketAddr::new(address, gateway.port)).collect())
     }
 
+    async fn key_records(
+        &self,
+        route: &Route,
+        selectors: &[Selector],
+    ) -> Result<KeyAnswers, ResolveError> {
+        let selectors = &selectors[..selectors.len().min(SIGNATURES_MAX)];
+        let Some(anchor) = self.anchor_of(route).filter(|_| !selectors.is_empty()) else {
+            return Ok(KeyAnswers { records: BTreeMap::new(), level: TrustLevel::Dnssec });
+        };
+        let meter = Meter::default();
+        let (lookup, chain, ports) = (&self.lookup, route.chain, self.options.ports);
+        let question = ask::Question { lookup, chain, ports, meter: &meter };
+        timeout(Budget::TIME_MAX, question.keys(&anchor, selectors)).await.unwrap_or_else(|_| {
+            let name = format!("keys of chain {}", route.chain);
+            Err(ResolveError::BudgetExceeded { name, budget: Budget::Time })
+        })
+    }
+
     fn report(&self, chain: ChainId, gateway: &Gateway, outcome: Contact) {
         let key = failed_key(chain, gateway);
         match outcome {
@@ -273,6 +316,12 @@ fn one_of_each_kind(addresses: &[IpAddr]) -> Vec<IpAddr> {
     let others = v4.skip(1).chain(v6.skip(1)).copied();
     chosen.extend(others.take(ADDRESSES_MAX - chosen.len()));
     chosen
+}
+
+/// The keys of records that are not revoked, ascending by their bytes.
+fn keys_of(records: &BTreeMap<Selector, KeyRecord>) -> Vec<PublicKey> {
+    let keys: BTreeSet<PublicKey> = records.values().filter_map(|record| record.key).collect();
+    keys.into_iter().collect()
 }
 
 fn failed_key(chain: ChainId, gateway: &Gateway) -> (ChainId, Host, u16) {

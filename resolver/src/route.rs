@@ -1,11 +1,11 @@
 //! Where a chain is reached and which keys it publishes.
 
-use std::{fmt, net::IpAddr};
+use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use distpos_proto::{
     chain::ChainId,
     key::{PublicKey, SpkiPin},
-    record::{GatewayRecord, HostName, PolicyRecord, Target},
+    record::{GatewayRecord, HostName, KeyRecord, PolicyRecord, Selector, Target},
     time::UnixMillis,
     trust::TrustLevel,
 };
@@ -26,6 +26,9 @@ pub struct Route {
     /// Keys that the chain publishes and has not revoked, ascending by their bytes. None without
     /// a policy record, and none when the route is stale.
     pub keys: Vec<PublicKey>,
+    /// What the policy's selectors hold, revoked keys and endorsements too. None without a policy
+    /// record, and none when the route is stale: what may be believed of keys, fresh answers say.
+    pub key_records: BTreeMap<Selector, KeyRecord>,
     /// What the chain says of itself.
     pub policy: Option<PolicyRecord>,
     /// Where this comes from.
@@ -66,6 +69,15 @@ impl Route {
     pub fn to_try(&self) -> &[Gateway] {
         &self.gateways[..self.gateways.len().min(GATEWAYS_TRIED_MAX)]
     }
+}
+
+/// What single selectors of a chain hold, beside those that its policy names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyAnswers {
+    /// The records; none where nothing is published any more.
+    pub records: BTreeMap<Selector, Option<KeyRecord>>,
+    /// How far the worst of these answers is to be trusted.
+    pub level: TrustLevel,
 }
 
 /// One gateway of a chain.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use distpos_proto::{
     code::Code,
-    record::{Anchor, GatewayRecord, KeyRecord, PortRule, RecordError},
+    record::{Anchor, GatewayRecord, KeyRecord, PortRule, RecordError, Selector},
 };
 use distpos_resolver::{
     Budget, Fault, Gateway, Host, LookupFailure, Negative, Options, Resolve, ResolveError,
@@ -19,6 +19,10 @@ use crate::support::{
 const GATEWAYS: &str = "_distpos.e2e4.chains.test";
 const POLICY: &str = "_policy._distpos.e2e4.chains.test";
 const KEY_A: &str = "a._key._distpos.e2e4.chains.test";
+
+fn selector(text: &str) -> Selector {
+    text.parse().unwrap()
+}
 
 fn temporary(name: &str, cause: LookupFailure) -> ResolveError {
     ResolveError::Temporary { name: name.to_owned(), cause }
@@ -203,6 +207,43 @@ async fn revoked_keys_are_left_out_and_missing_ones_are_temporary() {
     publish(&world.zone, "e2e4", &["a"]);
     world.zone.fail(KEY_A, Fault::Fails(LookupFailure::Refused));
     assert_eq!(world.route("e2e4").await.unwrap_err(), temporary(KEY_A, LookupFailure::Refused));
+}
+
+#[tokio::test(start_paused = true)]
+async fn selectors_beside_the_policys_are_asked_where_the_route_was_found() {
+    let world = World::new();
+    publish(&world.zone, "e2e4", &["a"]);
+    world.zone.set_security(Security::Secure);
+    let at = |label: &str| anchor("e2e4").key(&selector(label));
+    let revoked = KeyRecord::new(chain("e2e4"), None);
+    world.zone.publish(&at("old"), TTL, [revoked.clone()]);
+    let route = world.route("e2e4").await.unwrap();
+    assert_eq!(route.key_records[&selector("a")].key, Some(key(1)));
+    world.asked();
+    let asked = [selector("old"), selector("gone")];
+    let found = world.resolver.key_records(&route, &asked).await.unwrap();
+    let expected = [(selector("old"), Some(revoked)), (selector("gone"), None)].into();
+    assert_eq!((found.records, found.level), (expected, TrustLevel::Dnssec));
+    assert_eq!(world.asked(), [format!("TXT {}", at("gone")), format!("TXT {}", at("old"))]);
+
+    // That there is nothing has to be proven, too; and one that cannot be asked says nothing.
+    world.zone.set_security(Security::Indeterminate);
+    let found = world.resolver.key_records(&route, &asked).await.unwrap();
+    assert_eq!(found.level, TrustLevel::Pinned);
+    world.zone.fail(&at("old"), Fault::Fails(LookupFailure::ServFail));
+    let error = world.resolver.key_records(&route, &asked).await.unwrap_err();
+    assert_eq!(error, temporary(&at("old"), LookupFailure::ServFail));
+    world.zone.heal();
+    world.zone.publish(&at("old"), TTL, ["v=DPOSKEY1; c=b1c2; p="]);
+    let error = world.resolver.key_records(&route, &asked).await.unwrap_err();
+    assert!(matches!(error, ResolveError::Malformed { .. }), "{error:?}");
+    // Silence ends with the budget.
+    world.zone.fail(&at("old"), Fault::Silent);
+    let error = world.resolver.key_records(&route, &asked).await.unwrap_err();
+    assert!(
+        matches!(error, ResolveError::BudgetExceeded { budget: Budget::Time, .. }),
+        "{error:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! What is asked about one chain, and what the answers amount to.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     net::IpAddr,
     sync::{
         Arc,
@@ -11,16 +11,15 @@ use std::{
 
 use distpos_proto::{
     chain::ChainId,
-    key::PublicKey,
     record::{self, Anchor, HostName, KeyRecord, PolicyRecord, PortRule, RecordError, Selector},
 };
 use futures_util::future::join_all;
 
 use super::cache::{Fetched, Lifetime};
 use crate::{
-    Budget, ResolveError,
+    Budget, ResolveError, TrustLevel,
     lookup::{Lookup, LookupError, LookupFailure, Negative, Security, TxtAnswer},
-    route::Gateway,
+    route::{Gateway, KeyAnswers},
 };
 
 /// Longest that the absence of a policy is kept with a route, in seconds: as any negative answer.
@@ -53,7 +52,7 @@ impl Asked {
 pub(super) struct Published {
     pub(super) name: String,
     pub(super) gateways: Vec<Gateway>,
-    pub(super) keys: Vec<PublicKey>,
+    pub(super) keys: BTreeMap<Selector, KeyRecord>,
     pub(super) policy: Option<PolicyRecord>,
     /// Whether every answer was securely signed.
     pub(super) secure: bool,
@@ -130,7 +129,7 @@ impl<L: Lookup> Question<'_, L> {
         let mut published = Published {
             name,
             gateways: found,
-            keys: Vec::new(),
+            keys: BTreeMap::new(),
             policy: None,
             secure: gateways.secure == Security::Secure,
             ttl: gateways.ttl,
@@ -154,41 +153,60 @@ impl<L: Lookup> Question<'_, L> {
                 return Ok(());
             }
         };
-        published.add(&answer);
+        published.add(answer.secure, answer.ttl);
         let policy = record::policy(&answer.records, self.chain)
             .map_err(|what| ResolveError::Malformed { name: anchor.policy(), what })?;
         let Some(policy) = policy else { return Ok(()) };
-        let mut keys = BTreeSet::new();
         let asked = policy.selectors.iter().map(|selector| self.key(anchor, selector));
-        for key in join_all(asked).await {
-            let (answer, key) = key?;
-            published.add(&answer);
-            keys.extend(key);
+        let found = join_all(asked).await;
+        for (selector, key) in policy.selectors.iter().zip(found) {
+            let (secure, ttl, record) = key?;
+            // A policy that names a key which is not there is as malformed as one too many.
+            let Some(record) = record else {
+                let (version, expected) = (KeyRecord::VERSION, "exactly 1");
+                let what = RecordError::Count { version, found: 0, expected };
+                return Err(ResolveError::Malformed { name: anchor.key(selector), what });
+            };
+            published.add(secure, ttl);
+            published.keys.insert(selector.clone(), record);
         }
-        published.keys = keys.into_iter().collect();
         published.policy = Some(policy);
         Ok(())
     }
 
-    /// One key that the policy names; none if it is revoked.
+    /// What these selectors hold; none where there is nothing.
+    pub(super) async fn keys(
+        &self,
+        anchor: &Anchor,
+        selectors: &[Selector],
+    ) -> Result<KeyAnswers, ResolveError> {
+        let found = join_all(selectors.iter().map(|selector| self.key(anchor, selector))).await;
+        let (mut records, mut level) = (BTreeMap::new(), TrustLevel::Dnssec);
+        for (selector, key) in selectors.iter().zip(found) {
+            let (secure, _, record) = key?;
+            if secure != Security::Secure {
+                level = TrustLevel::Pinned;
+            }
+            records.insert(selector.clone(), record);
+        }
+        Ok(KeyAnswers { records, level })
+    }
+
+    /// One key record, with what DNSSEC says of it and for how long it may be kept, in seconds.
     async fn key(
         &self,
         anchor: &Anchor,
         selector: &Selector,
-    ) -> Result<(TxtAnswer, Option<PublicKey>), ResolveError> {
+    ) -> Result<(Security, u32, Option<KeyRecord>), ResolveError> {
         let name = anchor.key(selector);
-        let read = match self.txt(&name).await? {
+        match self.txt(&name).await? {
             Texts::Found(answer) => {
-                record::key(&answer.records, self.chain).map(|record| (answer, record.key))
+                let record = record::key(&answer.records, self.chain)
+                    .map_err(|what| ResolveError::Malformed { name, what })?;
+                Ok((answer.secure, answer.ttl, Some(record)))
             }
-            // A policy that names a key which is not there is as malformed as one too many.
-            Texts::Nothing { .. } => Err(RecordError::Count {
-                version: KeyRecord::VERSION,
-                found: 0,
-                expected: "exactly 1",
-            }),
-        };
-        read.map_err(|what| ResolveError::Malformed { name, what })
+            Texts::Nothing { secure, ttl, .. } => Ok((secure, ttl, None)),
+        }
     }
 
     async fn txt(&self, name: &str) -> Result<Texts, ResolveError> {
@@ -211,9 +229,9 @@ impl<L: Lookup> Question<'_, L> {
 
 impl Published {
     /// The whole is as secure, and as lasting, as the least of its answers.
-    fn add(&mut self, answer: &TxtAnswer) {
-        self.secure &= answer.secure == Security::Secure;
-        self.ttl = self.ttl.min(answer.ttl);
+    fn add(&mut self, secure: Security, ttl: u32) {
+        self.secure &= secure == Security::Secure;
+        self.ttl = self.ttl.min(ttl);
     }
 }
 
