@@ -40,6 +40,7 @@ mod spool;
 mod standing;
 mod store;
 mod transaction;
+mod trust;
 mod waiting;
 
 pub use accounts::{AccountRow, Act, Entry, Reserved, Suspension};

@@ -77,11 +77,13 @@ pub(crate) enum Table {
     Provers,
     /// chain -> which of its messages were proven, by sequence.
     Sequences,
+    /// chain -> what DNS has told of its keys.
+    DnsTrust,
 }
 
 impl Table {
     /// How many tables there are.
-    pub(crate) const COUNT: usize = 39;
+    pub(crate) const COUNT: usize = 40;
 
     /// Every table, in the order of [`Table::index`].
     pub(crate) const ALL: [Self; Self::COUNT] = {
@@ -126,6 +128,7 @@ impl Table {
             Self::StandingEntries,
             Self::Provers,
             Self::Sequences,
+            Self::DnsTrust,
         ]
     };
 
@@ -167,6 +170,7 @@ impl Table {
             Self::StandingEntries => 36,
             Self::Provers => 37,
             Self::Sequences => 38,
+            Self::DnsTrust => 39,
         }
     }
 
@@ -212,6 +216,7 @@ impl Table {
             "standing_entries",
             "provers",
             "sequences",
+            "dns_trust",
         ];
         NAMES[self.index()]
     }

@@ -20,7 +20,9 @@ use distpos_proto::{
 use distpos_spool::{BatchId, Cursor, End, Spool, SpoolError, Tx};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
-use crate::support::{Inbound, Outbound, batch, chain, due, entry, message, put, read, transact};
+use crate::support::{
+    Inbound, Outbound, batch, chain, dns_trust, due, entry, message, put, read, transact,
+};
 
 type Rows<'a> = TableDefinition<'a, &'static [u8], &'static [u8]>;
 
@@ -72,6 +74,7 @@ fn filled() -> tempfile::TempDir {
         tx.put_own_header(&header, &[])?;
         tx.put_known(chain("b2"), Height(1), HeaderHash([1; 32]), HeaderHash([2; 32]))?;
         tx.set_frozen(chain("b2"), b"why")?;
+        tx.set_dns_trust(chain("b2"), &dns_trust("_distpos.b2.chains.test"));
         let deposit = entry(Step::Deposit(Amount::from(5u64)));
         tx.enter(chain("b2"), &"a1/coin".parse().unwrap(), &deposit, UnixSeconds(0))?.unwrap();
         tx.set_seen(chain("b2"), UnixMillis(1))?;
@@ -191,6 +194,7 @@ fn look_at_everything(tx: &Tx<'_>) -> Result<(), SpoolError> {
     tx.last_own_header()?;
     tx.known(chain("b2"), Height(1), HeaderHash([2; 32]))?;
     tx.frozen_chains()?;
+    tx.dns_trusts()?;
     tx.accounts()?;
     tx.seen(chain("b2"))?;
     tx.cursor()?;
@@ -225,6 +229,7 @@ fn a_row_that_was_altered_is_an_error_that_names_its_table() {
         "known_headers",
         "known_previous",
         "frozen",
+        "dns_trust",
         "accounts",
         "seen",
     ];

@@ -7,10 +7,11 @@ use distpos_proto::{
     light::Known,
     receipt::{Call, EndingKind, Outcome},
     time::{UnixMillis, UnixSeconds},
+    trust::DnsTrust,
 };
-use distpos_spool::{Cursor, End, KNOWN_HEADERS_MAX, SpoolError, State};
+use distpos_spool::{Cursor, End, KNOWN_HEADERS_MAX, SpoolError, State, Tx};
 
-use crate::support::{Inbound, Outbound, chain, engines, message, read, transact};
+use crate::support::{Inbound, Outbound, chain, dns_trust, engines, message, read, transact};
 
 fn header(height: u64, root: u8) -> Header {
     Header {
@@ -224,6 +225,31 @@ fn a_frozen_chain_stays_frozen_for_its_first_reason_until_thawed() {
         })
         .unwrap();
         assert_eq!(read(&spool, |tx| tx.frozen(chain("b2"))), Ok(None));
+    }
+}
+
+#[test]
+fn what_dns_told_of_a_chain_is_kept_until_it_is_forgotten() {
+    for (spool, _directory) in engines() {
+        let (first, second) = (dns_trust("_distpos.b2.a.test"), dns_trust("_distpos.b2.b.test"));
+        let put = |state: DnsTrust| {
+            let set = transact(&spool, move |tx| {
+                tx.set_dns_trust(chain("b2"), &state);
+                Ok(())
+            });
+            set.unwrap();
+        };
+        assert_eq!(read(&spool, |tx| tx.dns_trust(chain("b2"))), Ok(None));
+        put(first);
+        put(second.clone());
+        assert_eq!(read(&spool, |tx| tx.dns_trust(chain("b2"))), Ok(Some(second.clone())));
+        assert_eq!(read(&spool, |tx| tx.dns_trusts()), Ok(vec![(chain("b2"), second)]));
+        let forget = |tx: &mut Tx<'_>| {
+            tx.forget_dns_trust(chain("b2"));
+            Ok(())
+        };
+        transact(&spool, forget).unwrap();
+        assert_eq!(read(&spool, |tx| tx.dns_trusts()), Ok(vec![]));
     }
 }
 

@@ -7,6 +7,7 @@ use distpos_proto::{
     envelope::{Envelope, Origin},
     message::{Fields, Message, OnFail, Value},
     time::{UnixMillis, UnixSeconds},
+    trust::{DnsTrust, Least, Published, TrustLevel, observe},
 };
 use distpos_spool::{
     Act, Batch, BatchId, Change, Direction, Entry, NewBatch, Spool, SpoolError, State, Tx,
@@ -40,6 +41,15 @@ pub(crate) fn message(source: &str, destination: &str, sequence: u64, data: usiz
         expires: UnixSeconds(2_000_000 + sequence),
     })
     .unwrap()
+}
+
+/// What is known of a chain that has published nothing but where it is.
+pub(crate) fn dns_trust(found_at: &str) -> DnsTrust {
+    let (found_at, level) = (found_at.to_owned(), TrustLevel::Pinned);
+    let (policy, keys, lasts) = (None, Default::default(), Default::default());
+    let published = Published { found_at, policy, keys, level, lasts };
+    let least = Least { route: level, keys: level };
+    observe(None, None, &published, least, UnixSeconds(1)).state.unwrap()
 }
 
 /// A batch of block `height`: the messages with these sequences, between the own chain `a1` and
