@@ -160,6 +160,9 @@ pub struct Resolver {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrustLevels {
+    /// For where a chain's gateways are.
+    #[serde(deserialize_with = "text::one")]
+    pub route: TrustLevel,
     /// For a chain's keys.
     #[serde(deserialize_with = "text::one")]
     pub keys: TrustLevel,
@@ -167,7 +170,7 @@ pub struct TrustLevels {
 
 impl Default for TrustLevels {
     fn default() -> Self {
-        Self { keys: TrustLevel::Dnssec }
+        Self { route: TrustLevel::Pinned, keys: TrustLevel::Dnssec }
     }
 }
 

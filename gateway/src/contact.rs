@@ -9,7 +9,9 @@ use distpos_proto::{
 };
 use distpos_resolver::{Contact, Gateway as Listed, Host, Route, RouteSource, TrustLevel};
 
-use crate::{event::Event, gateway::Gateway, outbound::silence, peer::Target, standing};
+use crate::{
+    event::Event, gateway::Gateway, outbound::silence, peer::Target, standing, trust::dns,
+};
 
 /// A gateway that answered.
 pub struct Contacted {
@@ -30,6 +32,7 @@ pub async fn route(gateway: &Gateway, chain: ChainId) -> Result<Arc<Route>, Repl
         .route(chain)
         .await
         .map_err(|error| Reply::new(error.code(), error.to_string()))?;
+    dns::observe(gateway, &route).await?;
     let route = standing::in_order(gateway, route);
     gateway.emit(Event::Resolved {
         chain,

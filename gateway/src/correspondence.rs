@@ -22,7 +22,7 @@ use distpos_spool::{Sending, SpoolError};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::time::sleep;
 
-use crate::{event::Event, gateway::Gateway, stop::Stop};
+use crate::{event::Event, gateway::Gateway, stop::Stop, trust::dns};
 
 // In the order in which an account meets them.
 
@@ -104,9 +104,9 @@ fn tell(gateway: &Gateway, told: &mut Option<String>, error: &SpoolError) {
 
 /// Takes what a gateway of `source` sent; one reply for each paper, when all of it is on disk.
 pub async fn take(gateway: &Arc<Gateway>, source: ChainId, papers: Papers) -> Response {
-    let Some(trusted) = gateway.correspondents.trusted(source) else {
-        let text = format!("no trusted keys of chain {source} at the level required here");
-        return Response::Refused(Reply::new(Code::KEY_NOT_FOUND, text));
+    let trusted = match dns::believed(gateway, source) {
+        Ok(believed) => believed.trusted,
+        Err(reply) => return Response::Refused(reply),
     };
     let Papers { terms, statements, requests } = papers;
     if gateway.spool.healthy().is_err() {

@@ -31,7 +31,7 @@ use crate::{
     },
     service::Service,
     stop::{self, Stop, Stopper},
-    submit,
+    submit, trust,
 };
 
 mod correspondents;
@@ -134,6 +134,7 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
         hooks: Hooks::new(config.policy.hooks.clone()),
         correspondents: Arc::new(Configured::new(config)?),
         events,
+        answers: Mutex::default(),
         authenticated: Mutex::default(),
     });
     let mut daemon = Daemon {
@@ -171,6 +172,11 @@ impl Daemon {
         let (gateway, stopped) = (self.gateway.clone(), stop.clone());
         self.tasks.spawn(async move {
             correspondence::run(gateway, stopped).await;
+            Ok(())
+        });
+        let (gateway, stopped) = (self.gateway.clone(), stop.clone());
+        self.tasks.spawn(async move {
+            trust::dns::run(gateway, stopped).await;
             Ok(())
         });
         let (service, stopped) = (Arc::new(Service::new(self.gateway.clone())), stop.receiver());

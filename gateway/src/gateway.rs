@@ -10,7 +10,7 @@ use distpos_proto::{
     message::Asset,
     policy::Own,
     time::{UnixMillis, UnixSeconds},
-    trust::TrustLevel,
+    trust::Least,
 };
 use distpos_resolver::Resolve;
 use distpos_spool::Spool;
@@ -25,20 +25,18 @@ use crate::{
     event::{Event, Events},
     inbound::hooks::Hooks,
     peer::PeerTransport,
+    trust::dns::Answers,
 };
 
 /// What the operator says of other chains: whom to believe, and how far.
 pub trait Correspondents: Send + Sync {
-    /// The anchor of a chain, at the trust level the operator demands; none: nothing of it is
-    /// believed, and nothing delivered.
-    fn trusted(&self, chain: ChainId) -> Option<Trusted>;
+    /// The operator's own word about a chain; none: what DNS says of it counts, where that is
+    /// allowed ([`Correspondents::least`]). Who is believed in the end,
+    /// [`crate::trust::dns::believed`] says.
+    fn anchor(&self, chain: ChainId) -> Option<Anchor>;
 
-    /// How that anchor came to be believed.
-    fn trust_level(&self, chain: ChainId) -> TrustLevel {
-        // Keys that DNS publishes are no anchor yet: all are the operator's own word.
-        let _ = chain;
-        TrustLevel::Static
-    }
+    /// How good what DNS says has to be, for each use of it.
+    fn least(&self) -> Least;
 
     /// What is let in, whoever sends it.
     fn policy(&self) -> Arc<Policy> {
@@ -60,6 +58,15 @@ pub trait Correspondents: Send + Sync {
     /// Whether the operator ever named it (a `peer` entry or a pin). A message to such a chain is
     /// never refunded without its receipt.
     fn is_named(&self, chain: ChainId) -> bool;
+}
+
+/// What the operator wrote down about a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchor {
+    /// What is to be believed.
+    pub trusted: Trusted,
+    /// The owner of the gateway records at which it was found, if it was pinned from DNS.
+    pub found_at: Option<String>,
 }
 
 /// Who this gateway is.
@@ -107,6 +114,8 @@ pub struct Gateway {
     pub papers: Notify,
     /// How far the work on papers is.
     pub progress: Mutex<Progress>,
+    /// Which look-ups were taken in already.
+    pub answers: Mutex<Answers>,
     /// Headers that were authenticated already: each is verified once.
     pub authenticated: Mutex<Authenticated>,
 }

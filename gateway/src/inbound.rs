@@ -85,8 +85,10 @@ async fn judge(
     let verdict = async {
         // Delivered but not removable from the spool would mean repeating without end.
         gateway.spool.healthy()?;
+        // Of a chain that is not believed nothing is asked for.
+        verify::trusted(gateway, source)?;
+        let proven = evidence::fetch(gateway, source, &claim).await?;
         let trusted = verify::trusted(gateway, source)?;
-        let proven = evidence::fetch(gateway, &trusted, &claim).await?;
         let decided = policy::decide(gateway, &trusted, proven).await?;
         deliver::submit(gateway, &claim, decided).await
     };

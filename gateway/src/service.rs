@@ -27,6 +27,7 @@ use crate::{
     },
     outbound::{prove, settle, silence},
     peer::{Caller, PeerService},
+    trust::dns,
 };
 
 /// Most headers given in one answer; each is read with its block's leaves.
@@ -74,7 +75,7 @@ impl PeerService for Service {
             Reply::new(Code::DNS, text).retry_after(30)
         })?;
         if route.admits(&caller.pin) {
-            return Ok(());
+            return dns::observe(&self.gateway, &route).await;
         }
         // It may have been published a moment ago: our view of DNS is as old as its TTL allows.
         let text = format!("key {} is not in the records of chain {}", caller.pin, caller.source);

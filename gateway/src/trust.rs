@@ -15,8 +15,9 @@ use std::{
 use distpos_proto::{chain::ChainId, light::Trusted, time::UnixSeconds};
 use thiserror::Error;
 
-use crate::config::Config;
+use crate::{config::Config, gateway::Anchor};
 
+pub mod dns;
 mod file;
 
 /// A chain as its operator has pinned it.
@@ -151,12 +152,16 @@ impl Trust {
     /// The anchors of everything proven about other chains: the configuration's literal keys, and
     /// pins for chains that have none there.
     #[must_use]
-    pub fn anchors(&self, config: &Config) -> BTreeMap<ChainId, Trusted> {
-        let mut anchors: BTreeMap<_, _> =
-            self.pins.iter().map(|(chain, pin)| (*chain, pin.trusted.clone())).collect();
+    pub fn anchors(&self, config: &Config) -> BTreeMap<ChainId, Anchor> {
+        let pinned = self.pins.iter().map(|(chain, pin)| {
+            let (trusted, found_at) = (pin.trusted.clone(), Some(pin.found_at.clone()));
+            (*chain, Anchor { trusted, found_at })
+        });
+        let mut anchors: BTreeMap<_, _> = pinned.collect();
         for (chain, peer) in &config.peers {
             if let Some(anchor) = &peer.anchor {
-                anchors.insert(*chain, anchor.trusted(*chain));
+                let (trusted, found_at) = (anchor.trusted(*chain), None);
+                anchors.insert(*chain, Anchor { trusted, found_at });
             }
         }
         anchors.remove(&config.chain.id);

@@ -8,7 +8,7 @@ use std::{
 
 use distpos_gateway::{
     config::{AccountPolicy, GasBudget, Policy},
-    gateway::{Correspondents, Gateway},
+    gateway::{Anchor, Correspondents, Gateway},
     stop::Stopper,
 };
 use distpos_proto::{
@@ -18,7 +18,7 @@ use distpos_proto::{
     key::SpkiPin,
     light::Trusted,
     message::{Asset, MessageId},
-    trust::TrustLevel,
+    trust::{Least, TrustLevel},
     wire::{Request, RequestKind, Response},
 };
 use distpos_spool::{AccountRow, Batch, Direction, Entry, Spool, SpoolError, State};
@@ -37,17 +37,19 @@ pub struct Book {
     pub policy: Mutex<Arc<Policy>>,
     /// Gas for each source; the usual budget if none.
     pub gas: Mutex<Option<GasBudget>>,
-    /// The level at which keys are believed; the operator's own word if none.
-    pub level: Mutex<Option<TrustLevel>>,
+    /// How good what DNS says has to be; for keys it is never good enough if none.
+    pub least: Mutex<Option<Least>>,
 }
 
 impl Correspondents for Book {
-    fn trusted(&self, chain: ChainId) -> Option<Trusted> {
-        self.trusted.lock().unwrap().get(&chain).cloned()
+    fn anchor(&self, chain: ChainId) -> Option<Anchor> {
+        let trusted = self.trusted.lock().unwrap().get(&chain).cloned();
+        trusted.map(|trusted| Anchor { trusted, found_at: None })
     }
 
-    fn trust_level(&self, _chain: ChainId) -> TrustLevel {
-        self.level.lock().unwrap().unwrap_or(TrustLevel::Static)
+    fn least(&self) -> Least {
+        let usual = Least { route: TrustLevel::Pinned, keys: TrustLevel::Static };
+        self.least.lock().unwrap().unwrap_or(usual)
     }
 
     fn policy(&self) -> Arc<Policy> {

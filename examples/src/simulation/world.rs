@@ -22,7 +22,7 @@ use distpos_gateway::{
     inbound::{self, hooks::Hooks},
     outbound,
     service::Service,
-    stop,
+    stop, trust,
 };
 use distpos_proto::{
     account::Limits,
@@ -106,6 +106,8 @@ pub struct World {
     pub node_delay: Arc<AtomicU64>,
     /// One line an event.
     pub log: Arc<Mutex<Vec<String>>>,
+    /// The domains under which gateways look for chains, those that are started from now on.
+    pub roots: Vec<HostName>,
     /// The chains.
     pub chains: BTreeMap<ChainId, Chain>,
     skews: Skews,
@@ -186,6 +188,7 @@ impl World {
             network: Arc::new(Network::new(seed)),
             node_delay: Arc::default(),
             log: Arc::default(),
+            roots: vec![ROOT.parse().unwrap()],
             chains: BTreeMap::new(),
             skews: Skews::default(),
             witness: None,
@@ -290,8 +293,8 @@ impl World {
         let chain = &self.chains[&cid(chain)];
         let (pin, address) = (chain.pin(n), chain.address(n));
         let book = self.book(chain.id, n, family);
-        let name: HostName = ROOT.parse().unwrap();
-        let options = Options { roots: vec![name], allow_special: true, ..Options::default() };
+        let roots = self.roots.clone();
+        let options = Options { roots, allow_special: true, ..Options::default() };
         let own = u64::from(chain.number) * 10 + u64::from(n);
         let seed = self.seed.wrapping_mul(1000).wrapping_add(own);
         let random = || Box::new(ChaCha8Rng::seed_from_u64(seed));
@@ -316,6 +319,7 @@ impl World {
             progress: Mutex::default(),
             hooks: Hooks::new(book.policy.lock().unwrap().hooks.clone()),
             events: self.events(chain.id, n),
+            answers: Mutex::default(),
             authenticated: Mutex::new(Authenticated::default()),
         });
         self.publish(chain, n);
@@ -324,7 +328,8 @@ impl World {
         let tasks = vec![
             tokio::spawn(outbound::run(gateway.clone(), stop.clone())),
             tokio::spawn(inbound::run(gateway.clone(), stop.clone())),
-            tokio::spawn(correspondence::run(gateway.clone(), stop)),
+            tokio::spawn(correspondence::run(gateway.clone(), stop.clone())),
+            tokio::spawn(trust::dns::run(gateway.clone(), stop)),
         ];
         let network = self.network.clone();
         Site { gateway, book, chain: chain.id, n, address, network, stopper: Some(stopper), tasks }

@@ -5,7 +5,6 @@ use distpos_proto::{
     chain::ChainId,
     key::KeySet,
     message::Message,
-    trust::TrustLevel,
 };
 
 use super::{Admin, Config, GasBudget, Hooks, Node, policy::POINTS_AT_FIRST};
@@ -15,7 +14,6 @@ pub(super) fn refusal(config: &Config) -> Option<(&'static str, String)> {
     submission_is_guarded(config)
         .or_else(|| own_chain_is_no_peer(config))
         .or_else(|| threshold_fits(config))
-        .or_else(|| keys_are_not_taken_unsigned(config))
         .or_else(|| level_is_a_filter(config))
         .or_else(|| hooks_can_be_asked(config))
         .or_else(|| rules_name_local_addresses(config))
@@ -51,15 +49,6 @@ fn threshold_fits(config: &Config) -> Option<(&'static str, String)> {
     }
     let error = KeySet::new(keys.iter().copied(), th).err()?;
     Some(("identity.th", error.to_string()))
-}
-
-/// First-seen keys are not implemented: a setting that promised them would mislead.
-fn keys_are_not_taken_unsigned(config: &Config) -> Option<(&'static str, String)> {
-    (config.trust.keys < TrustLevel::Dnssec).then(|| {
-        let what = "found \"pinned\", expected \"static\" or \"dnssec\": this version takes no \
-                    keys from unsigned DNS";
-        ("trust.keys", what.into())
-    })
 }
 
 fn level_is_a_filter(config: &Config) -> Option<(&'static str, String)> {

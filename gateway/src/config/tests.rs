@@ -54,6 +54,7 @@ fn a_short_file_is_enough_and_its_paths_are_beside_it() {
     assert_eq!(config.listen.peers.to_string(), "0.0.0.0:7333");
     assert_eq!(config.listen.submission.to_string(), "127.0.0.1:7334");
     assert_eq!(config.trust.keys, TrustLevel::Dnssec);
+    assert_eq!(config.trust.route, TrustLevel::Pinned);
     assert!(config.peers.is_empty() && config.routes.is_empty());
 }
 
@@ -145,9 +146,8 @@ fn an_error_names_file_line_and_key() {
              listen.token (a file) beside it",
         ),
         (
-            format!("{LEDGER}[trust]\nkeys = \"pinned\"\n"),
-            "etc/gateway.toml:11: trust.keys: found \"pinned\", expected \"static\" or \"dnssec\": \
-             this version takes no keys from unsigned DNS",
+            format!("{LEDGER}[trust]\nroute = \"signed\"\n"),
+            "etc/gateway.toml:11: trust.route: found \"signed\", expected pinned, dnssec or static",
         ),
         (
             LEDGER.replace("\"ledger\"\n[id", "\"ledger\"\nblock_interval = \"5\"\n[id"),

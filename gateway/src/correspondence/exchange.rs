@@ -17,6 +17,7 @@ use super::{late, sent, statement};
 use crate::{
     contact::{self, Contacted},
     gateway::Gateway,
+    trust::dns::{self, Believed},
 };
 
 /// A paper on its way: what it is about, and when it was made. One that was replaced while it was
@@ -115,7 +116,7 @@ pub(super) async fn exchange(gateway: &Arc<Gateway>, peer: ChainId) -> Result<()
         }
     };
     move_on(gateway, peer, names, replies).await?;
-    if let Some(trusted) = gateway.correspondents.trusted(peer) {
+    if let Ok(Believed { trusted, .. }) = dns::believed(gateway, peer) {
         // Nobody waits for a reply to these: what came of them is kept.
         statement::take(gateway, &trusted, statements).await?;
     }

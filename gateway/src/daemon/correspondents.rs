@@ -8,13 +8,13 @@ use std::{
 
 use distpos_proto::{
     chain::{ChainId, Family},
-    light::Trusted,
     message::Asset,
+    trust::Least,
 };
 
 use crate::{
     config::{AccountPolicy, Config, GasBudget, Policy},
-    gateway::Correspondents,
+    gateway::{Anchor, Correspondents},
     trust::{Trust, TrustError},
 };
 
@@ -30,7 +30,7 @@ pub struct Configured {
 
 struct Anchors {
     at: Instant,
-    by_chain: BTreeMap<ChainId, Trusted>,
+    by_chain: BTreeMap<ChainId, Anchor>,
 }
 
 impl Configured {
@@ -46,12 +46,12 @@ impl Configured {
     }
 }
 
-fn load(config: &Config) -> Result<BTreeMap<ChainId, Trusted>, TrustError> {
+fn load(config: &Config) -> Result<BTreeMap<ChainId, Anchor>, TrustError> {
     Ok(Trust::load(&Trust::directory_in(&config.spool.directory))?.anchors(config))
 }
 
 impl Correspondents for Configured {
-    fn trusted(&self, chain: ChainId) -> Option<Trusted> {
+    fn anchor(&self, chain: ChainId) -> Option<Anchor> {
         let mut anchors = self.anchors.lock().unwrap_or_else(PoisonError::into_inner);
         if anchors.at.elapsed() >= PINS_LOOKED_AT {
             anchors.at = Instant::now();
@@ -62,6 +62,10 @@ impl Correspondents for Configured {
             }
         }
         anchors.by_chain.get(&chain).cloned()
+    }
+
+    fn least(&self) -> Least {
+        Least { route: self.config.trust.route, keys: self.config.trust.keys }
     }
 
     fn policy(&self) -> Arc<Policy> {
@@ -78,6 +82,6 @@ impl Correspondents for Configured {
     }
 
     fn is_named(&self, chain: ChainId) -> bool {
-        self.config.peers.contains_key(&chain) || self.trusted(chain).is_some()
+        self.config.peers.contains_key(&chain) || self.anchor(chain).is_some()
     }
 }

@@ -78,7 +78,7 @@ fn open_ledger(
 async fn register(config: &Config, ledger: &Ledger) -> anyhow::Result<()> {
     let trust = Trust::load(&Trust::directory_in(&config.spool.directory))?;
     let mut tags: BTreeMap<ChainId, GenesisTag> =
-        trust.anchors(config).into_iter().map(|(chain, trusted)| (chain, trusted.tag)).collect();
+        trust.anchors(config).into_iter().map(|(chain, it)| (chain, it.trusted.tag)).collect();
     // A peer that is not anchored yet may be pinned while the gateway runs, and an account with it
     // be opened: what the gateway then lets in, the ledger must not refuse.
     for chain in config.peers.keys() {

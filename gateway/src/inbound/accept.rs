@@ -15,6 +15,7 @@ use distpos_spool::{Direction, NewBatch, SpoolError, State, Tx};
 use crate::{
     event::Event,
     gateway::{CLAIMED_MESSAGES_MAX, Gateway, SUSPENDED_MESSAGES_MAX},
+    trust::dns,
 };
 
 /// When a chain that is not trusted here may come again: its operator and ours may be on the phone.
@@ -60,10 +61,9 @@ pub async fn messages(gateway: &Gateway, source: ChainId, batches: Vec<IncomingB
 
 /// Why nothing of a request is taken.
 fn refusal(gateway: &Gateway, source: ChainId, count: usize) -> Option<Reply> {
-    if gateway.correspondents.trusted(source).is_none() {
-        let text = format!("no trusted keys of chain {source} at the level required here");
-        tracing::warn!(target: "distpos", "{text}: {count} messages of it have to wait");
-        return Some(Reply::new(Code::KEY_NOT_FOUND, text).retry_after(UNTRUSTED_SECONDS));
+    if let Err(reply) = dns::believed(gateway, source) {
+        tracing::warn!(target: "distpos", "{}: {count} messages of it have to wait", reply.text());
+        return Some(reply.retry_after(UNTRUSTED_SECONDS));
     }
     let state = gateway.spool.healthy().and_then(|()| {
         gateway.spool.read(|tx| {

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use distpos_proto::{
+    chain::ChainId,
     code::{Code, Reply},
-    light::Trusted,
     message::MessageId,
     retry::Cause,
     stage::Proven,
@@ -35,13 +35,14 @@ const BLOCK_SECONDS: u32 = 5;
 /// [`Stopped`] if nothing could be proven at all: no route, no answer, not final.
 pub async fn fetch(
     gateway: &Gateway,
-    trusted: &Trusted,
+    source: ChainId,
     claim: &Claim,
 ) -> Result<BTreeMap<MessageId, Proven>, Stopped> {
-    let source = trusted.chain;
     let route = contact::route(gateway, source)
         .await
         .map_err(|reply| PutOff { cause: Cause::Unreachable, reply: temporary(&reply) })?;
+    // Only now: the look-up may have ended a key.
+    let trusted = &verify::trusted(gateway, source)?;
     let mut missing: Vec<MessageId> = claim.ids().to_vec();
     let mut proven = BTreeMap::new();
     let mut last = PutOff::not_ready("no gateway of the source chain has the proof yet");

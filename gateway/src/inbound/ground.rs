@@ -16,7 +16,7 @@ use distpos_proto::{
 };
 use distpos_spool::{AccountRow, SpoolError, Tx};
 
-use crate::{config, gateway::Gateway, standing};
+use crate::{config, gateway::Gateway, standing, trust::dns};
 
 /// When a message is looked at again that the copy of its account refuses and the chain does not: by
 /// then a block or two more are final.
@@ -63,7 +63,8 @@ impl Ground {
             now,
             at: gateway.now(),
             family: trusted.family,
-            trust: correspondents.trust_level(source),
+            // Nobody is believed for less; who is believed no more is stopped elsewhere.
+            trust: dns::believed(gateway, source).map_or(TrustLevel::Pinned, |it| it.level),
             policy: correspondents.policy(),
             settings: Arc::new(move |asset| correspondents.account(source, asset).settings()),
             gas: Window { max: budget.max.into(), seconds: budget.window.as_secs().max(1) },

@@ -31,6 +31,7 @@ use crate::{
     chain::{ChainError, Simulation},
     event::Event,
     gateway::Gateway,
+    trust::dns,
 };
 
 /// Most simulations at a time: each is a few calls of the node, which has messages to deliver.
@@ -95,10 +96,7 @@ async fn judged(
     source: ChainId,
     message: &Message,
 ) -> Result<Simulated, Reply> {
-    let Some(trusted) = gateway.correspondents.trusted(source) else {
-        let text = format!("no trusted keys of chain {source} at the level required here");
-        return Err(Reply::new(Code::KEY_NOT_FOUND, text));
-    };
+    let trusted = dns::believed(gateway, source)?.trusted;
     let named = message.fields().source;
     if named != source {
         let text = format!("message is from {named}, the request speaks for {source}");

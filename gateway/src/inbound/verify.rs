@@ -17,9 +17,10 @@ use crate::{
     gateway::Gateway,
     inbound::deliver::{PutOff, Stopped},
     standing,
+    trust::dns,
 };
 
-/// The anchor of a chain, unless the operator has none or the chain is frozen.
+/// What is believed of a chain, unless nothing is or the chain is frozen.
 ///
 /// # Errors
 /// [`Stopped`] with `4.7.20` or `4.7.1`: the operator can change both.
@@ -27,10 +28,10 @@ pub fn trusted(gateway: &Gateway, source: ChainId) -> Result<Trusted, Stopped> {
     if gateway.spool.read(|tx| tx.frozen(source))?.is_some() {
         return Err(frozen(source).into());
     }
-    gateway.correspondents.trusted(source).ok_or_else(|| {
-        let reply = Reply::new(Code::KEY_NOT_FOUND, format!("no trusted keys of chain {source}"));
-        PutOff { cause: Cause::Unreachable, reply }.into()
-    })
+    match dns::believed(gateway, source) {
+        Ok(believed) => Ok(believed.trusted),
+        Err(reply) => Err(PutOff { cause: Cause::Unreachable, reply }.into()),
+    }
 }
 
 /// What one gateway's evidence proves. Wrong or early evidence proves nothing; the headers of the

@@ -18,6 +18,7 @@ use crate::{
     gateway::Gateway,
     outbound::{settle, silence},
     transition::{Later, Move, shift, to},
+    trust::dns::{self, Believed},
 };
 
 /// After so many questions without a receipt a message is sent again.
@@ -61,7 +62,7 @@ fn sort(
     ids: &[MessageId],
     answers: Vec<StatusAnswer>,
 ) -> (Vec<MessageId>, Vec<SignedReceipt>) {
-    let Some(trusted) = gateway.correspondents.trusted(peer) else {
+    let Ok(Believed { trusted, .. }) = dns::believed(gateway, peer) else {
         return (Vec::new(), Vec::new());
     };
     let (mut unknown, mut receipts) = (Vec::new(), Vec::new());

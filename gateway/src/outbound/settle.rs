@@ -15,6 +15,7 @@ use crate::{
     gateway::Gateway,
     outbound::bounce,
     transition::{Later, shift, to},
+    trust::dns,
 };
 
 /// What a receipt did.
@@ -68,10 +69,7 @@ fn judge(gateway: &Gateway, signed: SignedReceipt) -> Result<VerifiedReceipt, Re
         let text = format!("receipt is for chain {}", signed.receipt.source);
         return Err(Reply::new(Code::POLICY, text));
     }
-    let Some(trusted) = gateway.correspondents.trusted(destination) else {
-        let text = format!("no trusted keys of chain {destination}");
-        return Err(Reply::new(Code::KEY_NOT_FOUND, text));
-    };
+    let trusted = dns::believed(gateway, destination)?.trusted;
     signed.verify(&trusted.keys).map_err(|error| Reply::new(Code::SIGNATURE, error.to_string()))
 }
 

@@ -21,6 +21,7 @@ use crate::{
     contact::{self, Contacted},
     gateway::Gateway,
     submit::DryRuns,
+    trust::dns,
 };
 
 /// How long the destination may take: less than a user waits for this gateway's answer.
@@ -115,7 +116,7 @@ fn message(gateway: &Gateway, asked: Asked) -> Result<Message, Reply> {
         true => None,
         false => Some(value(gateway, peer, asked.asset, asked.amount)?),
     };
-    let trusted = gateway.correspondents.trusted(peer);
+    let trusted = dns::believed(gateway, peer).ok().map(|believed| believed.trusted);
     let default = Duration::from_secs(Message::EXPIRES_AFTER_DEFAULT);
     let message = Message::new(Fields {
         source: facts.chain,

@@ -63,7 +63,7 @@ fn literal_keys_of_the_configuration_come_before_a_pin() {
     let chain = "b1c2".parse().unwrap();
     let anchors = trust.anchors(&config("[peer.b1c2]\n"));
     assert_eq!(anchors.keys().collect::<Vec<_>>(), [&chain], "never an anchor of the own chain");
-    assert_eq!(anchors[&chain], pin("b1c2").trusted);
+    assert_eq!(anchors[&chain].trusted, pin("b1c2").trusted);
 
     let key = SecretKey::from_seed(&[3; 32]).public();
     let peer = format!(
@@ -71,8 +71,8 @@ fn literal_keys_of_the_configuration_come_before_a_pin() {
          outbox = \"ab\"\n"
     );
     let anchors = trust.anchors(&config(&peer));
-    assert_eq!(anchors[&chain].family, Family::Attested);
-    assert_eq!(anchors[&chain].keys, KeySet::new([key], 1).unwrap());
+    assert_eq!(anchors[&chain].trusted.family, Family::Attested);
+    assert_eq!(anchors[&chain].trusted.keys, KeySet::new([key], 1).unwrap());
 }
 
 #[test]

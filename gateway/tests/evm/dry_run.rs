@@ -9,7 +9,7 @@ use distpos_gateway::{
     clock,
     config::Hooks as HookSettings,
     event::{Event, Events},
-    gateway::{Correspondents, Gateway, Identity},
+    gateway::{Anchor, Correspondents, Gateway, Identity},
     inbound::{
         hooks::Hooks,
         policy::{Decided, decide},
@@ -26,6 +26,7 @@ use distpos_proto::{
     light::{Authenticated, Trusted},
     message::{Fields, Message, OnFail, TermsHash},
     time::{UnixMillis, UnixSeconds},
+    trust::{Least, TrustLevel},
     wire::{Request, Response, Simulated},
 };
 use distpos_resolver::{Options, Resolver, ZoneLookup};
@@ -39,10 +40,15 @@ use super::world::{GATEWAY, PEER_TAG, TERMS, World, chain, coin, config, ether, 
 struct Book;
 
 impl Correspondents for Book {
-    fn trusted(&self, of: ChainId) -> Option<Trusted> {
+    fn anchor(&self, of: ChainId) -> Option<Anchor> {
         let keys = KeySet::new([SecretKey::from_seed(&[9; 32]).public()], 1).unwrap();
         let (family, outbox) = (Family::Attested, b"escrow".to_vec());
-        (of == chain("b1c2")).then_some(Trusted { chain: of, tag: PEER_TAG, family, outbox, keys })
+        let trusted = Trusted { chain: of, tag: PEER_TAG, family, outbox, keys };
+        (of == chain("b1c2")).then_some(Anchor { trusted, found_at: None })
+    }
+
+    fn least(&self) -> Least {
+        Least { route: TrustLevel::Pinned, keys: TrustLevel::Static }
     }
 
     fn is_named(&self, _: ChainId) -> bool {
@@ -107,6 +113,7 @@ async fn newborn(world: &World) -> Gateway {
         progress: Mutex::default(),
         hooks: Hooks::new(HookSettings::default()),
         events: Arc::new(Quiet),
+        answers: Mutex::default(),
         authenticated: Mutex::new(Authenticated::default()),
     }
 }
@@ -125,7 +132,7 @@ async fn a_gateway_that_has_not_heard_of_an_account_refuses_nothing_for_good() {
     let world = World::start().await;
     world.node.finalize();
     let gateway = newborn(&world).await;
-    let trusted = Book.trusted(chain("b1c2")).unwrap();
+    let trusted = Book.anchor(chain("b1c2")).unwrap().trusted;
     let payment = |sequence, terms| {
         let mut fields = world.foreign.payment(sequence, &"aa".repeat(20), ether(1));
         fields.value.as_mut().unwrap().terms = terms;

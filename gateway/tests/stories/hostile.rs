@@ -177,6 +177,7 @@ pub(crate) fn rebuilt(
         progress: Mutex::default(),
         hooks: inbound::hooks::Hooks::new(distpos_gateway::config::Hooks::default()),
         events: parts.events.clone(),
+        answers: Mutex::default(),
         authenticated: Mutex::new(Authenticated::default()),
     })
 }

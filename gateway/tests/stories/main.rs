@@ -20,6 +20,7 @@ mod dry_run;
 
 // How messages end.
 mod expiry;
+mod keys_turn_over;
 mod routes;
 mod value;
 

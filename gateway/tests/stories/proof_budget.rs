@@ -150,6 +150,7 @@ async fn gateway(lengths: &[usize]) -> (Gateway, Arc<Alerts>, Vec<MessageId>) {
         progress: Mutex::default(),
         hooks: Hooks::new(distpos_gateway::config::Hooks::default()),
         events: alerts.clone(),
+        answers: Mutex::default(),
         authenticated: Mutex::new(Authenticated::default()),
     };
     (gateway, alerts, ids)

@@ -86,7 +86,7 @@ pub fn observe(
         return Observed { state: before.cloned(), news, route: Err(refused) };
     }
     next.revoke(&published.keys, &mut news);
-    let (found, least_route) = (published.level, least.route.min(TrustLevel::Dnssec));
+    let (found, least_route) = (published.level, least.route);
     if found < least_route {
         let known = before.is_some() || operator.is_some();
         let route = Err(RouteRefused::Level { found, least: least_route });

@@ -24,6 +24,7 @@ use crate::{
     },
     correspondence::terms as papers,
     gateway::Gateway,
+    trust::dns::{self, Believed},
 };
 
 /// Signs terms, and opens the account on the chain once both sides have signed. It may be repeated:
@@ -106,12 +107,10 @@ fn believed(gateway: &Gateway, chain: ChainId) -> Result<Trusted, Refusal> {
     if chain == gateway.facts().chain {
         return Err(refused(format!("{chain} is this gateway's own chain")));
     }
-    let trusted = gateway.correspondents.trusted(chain).ok_or_else(|| {
-        refused(format!(
-            "{chain} is not believed here yet: `trust pin {chain}`, or peer.{chain}.keys"
-        ))
+    let Believed { trusted, level } = dns::believed(gateway, chain).map_err(|reply| {
+        refused(format!("{}: `trust pin {chain}`, or peer.{chain}.keys", reply.text()))
     })?;
-    match gateway.correspondents.trust_level(chain) {
+    match level {
         TrustLevel::Dnssec | TrustLevel::Static => Ok(trusted),
         TrustLevel::Pinned => Err(refused(format!(
             "the keys of {chain} come from unsigned DNS, an account needs more: `trust pin {chain}`"

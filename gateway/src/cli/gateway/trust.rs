@@ -23,6 +23,7 @@ use crate::{
         peer::{LEDGER_OUTBOX, outbox_fits},
         text::parse_hex,
     },
+    gateway::Anchor,
     trust::{Pin, Trust},
 };
 
@@ -219,7 +220,7 @@ fn list(arguments: &ListArguments) -> Result<Exit, Failure> {
     let config = arguments.from.load()?;
     let trust = load(&config)?;
     let mut rows = Vec::new();
-    for (chain, trusted) in trust.anchors(&config) {
+    for (chain, Anchor { trusted, .. }) in trust.anchors(&config) {
         let literal = config.peers.get(&chain).is_some_and(|peer| peer.anchor.is_some());
         rows.push(view(&trusted, if literal { "configuration" } else { "pin" }));
         if !arguments.json {
