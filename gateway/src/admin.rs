@@ -9,6 +9,8 @@
 //! | `POST /v1/accounts/{cid}/{asset}/{act}` | `open`, `limit`, `close`, `settle`, `statement`, `suspend`, `resume` |
 //! | `GET /v1/standing` | everybody of whom something is known |
 //! | `GET /v1/standing/{cid}[@{host}:{port}]?entries=20` | one chain or gateway with its journal |
+//! | `GET /v1/trust` | what DNS has told of other chains' keys |
+//! | `POST /v1/trust/{cid}/forget` | forgets it: the next answer is a first one again |
 //! | `POST /v1/chains/{cid}/thaw` | believes a frozen chain again |
 //!
 //! What changes something is a `POST` with a `reason` ([`Reason`]), and is logged with who asked
@@ -38,9 +40,10 @@ mod view;
 pub use reason::{Reason, ReasonError};
 pub use socket::{Socket, SocketError};
 pub use view::{
-    AccountDetail, AccountLine, AccountState, AccountsView, DoneView, EntryView, FrozenView,
-    GatewayView, LimitAsked, LimitsAsked, OpenAsked, Reasoned, RequestView, SendingView,
-    SettingsView, SettleAsked, SideView, StatementView, SuspensionView, TermsView, ThawedView,
+    AccountDetail, AccountLine, AccountState, AccountsView, DoneView, EntryView, ForgottenView,
+    FrozenView, GatewayView, LimitAsked, LimitsAsked, OpenAsked, Reasoned, RequestView,
+    SendingView, SettingsView, SettleAsked, SideView, StatementView, SuspensionView, TermsView,
+    ThawedView,
 };
 
 use refusal::Refusal;

@@ -19,6 +19,7 @@ use crate::{config::Config, gateway::Anchor};
 
 pub mod dns;
 mod file;
+pub mod view;
 
 /// A chain as its operator has pinned it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -203,7 +203,10 @@ fn forgetting_needs_a_pin_and_pinning_an_answer() {
     let config = ["--config", "gateway.toml", "--reason", "test"];
     let forget = home.run(&[&["trust", "forget", "b1c2"], &config[..]].concat());
     assert_eq!(forget.status.code(), Some(69));
-    assert_eq!(err(&forget), "distpos-gateway: b1c2 is not pinned\n");
+    assert_eq!(
+        err(&forget),
+        "distpos-gateway: b1c2 is not pinned, and DNS has told nothing of it\n"
+    );
     let own = home.run(&[&["trust", "pin", "e2e4"], &config[..]].concat());
     assert_eq!(own.status.code(), Some(64));
     let list = home.run(&["trust", "list", "--config", "gateway.toml"]);

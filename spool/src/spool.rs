@@ -83,6 +83,12 @@ impl Spool {
         Self(Arc::new(Inner { core, committer: Committer::Caller(Mutex::new(())) }))
     }
 
+    /// Whether there is a spool in `directory`: opening would make one.
+    #[must_use]
+    pub fn is_in(directory: &Path) -> bool {
+        Redb::is_in(directory)
+    }
+
     /// Opens the spool in `directory`, which is made (for its owner only) if it is not there, and
     /// locks it: one process has it open. Starts the committer thread.
     ///

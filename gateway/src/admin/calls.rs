@@ -1,19 +1,23 @@
 //! The calls, one function each.
 
 use bytes::Bytes;
-use distpos_proto::{chain::ChainId, code::Code, light::Authenticated, standing::Subject};
+use distpos_proto::{
+    chain::ChainId, code::Code, light::Authenticated, standing::Subject, trust::DnsTrust,
+};
 use distpos_spool::SpoolError;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use serde::de::DeserializeOwned;
 
 use super::{
-    Admin, BODY_BYTES_MAX, Caller, FrozenView, GatewayView, Reason, Reasoned, Refusal, ThawedView,
-    accounts,
+    Admin, BODY_BYTES_MAX, Caller, ForgottenView, FrozenView, GatewayView, Reason, Reasoned,
+    Refusal, ThawedView, accounts,
 };
 use crate::{
+    gateway::Anchor,
     standing::view,
     submit::answer::{self, Body},
+    trust::{dns, view::TrustView},
 };
 
 type Answer = Result<Response<Body>, Refusal>;
@@ -41,6 +45,7 @@ fn read(admin: &Admin, path: &str, query: Option<&str>) -> Answer {
     match segments(path)?.as_slice() {
         ["gateway"] => gateway(admin),
         ["standing"] => standings(admin),
+        ["trust"] => trust(admin),
         ["standing", subject] => standing(admin, subject, query),
         ["accounts"] => Ok(answer::object(&accounts::list(&admin.gateway)?)),
         ["accounts", chain, issuer, label] => {
@@ -58,6 +63,7 @@ async fn change(admin: &Admin, caller: Caller, path: &str, body: &[u8]) -> Answe
     let mut call = Call { admin, caller, body, path, reason: None };
     let answered = match segments.as_slice() {
         ["chains", chain, "thaw"] => thaw(&mut call, chain).await,
+        ["trust", chain, "forget"] => forget(&mut call, chain).await,
         ["accounts", chain, issuer, label, act] => {
             account(&mut call, (chain, issuer, label), act).await
         }
@@ -155,6 +161,25 @@ fn gateway(admin: &Admin) -> Answer {
         pid: std::process::id(),
         frozen: frozen.collect(),
     }))
+}
+
+fn trust(admin: &Admin) -> Answer {
+    let gateway = &admin.gateway;
+    let (kept, now) = (gateway.spool.read(|tx| tx.dns_trusts())?, gateway.now_seconds());
+    let least = gateway.correspondents.least().keys;
+    let view = |(chain, state): (ChainId, DnsTrust)| {
+        let anchor = gateway.correspondents.anchor(chain);
+        let operator = anchor.as_ref().map(Anchor::as_operators);
+        TrustView::of(chain, &state, operator, least, now)
+    };
+    Ok(answer::object(&kept.into_iter().map(view).collect::<Vec<_>>()))
+}
+
+async fn forget(call: &mut Call<'_>, chain: &str) -> Answer {
+    let chain: ChainId = parsed("chain", chain)?;
+    call.read(|body: &Reasoned| &body.reason)?;
+    let was_there = dns::forget(&call.admin.gateway, chain).await?;
+    Ok(answer::object(&ForgottenView { chain: chain.to_string(), was_there }))
 }
 
 async fn thaw(call: &mut Call<'_>, chain: &str) -> Answer {

@@ -45,6 +45,15 @@ pub struct FrozenView {
     pub evidence: String,
 }
 
+/// A chain of which nothing is kept any more that DNS has told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgottenView {
+    /// The chain.
+    pub chain: String,
+    /// Whether anything was kept.
+    pub was_there: bool,
+}
+
 /// A chain that is believed again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThawedView {

@@ -67,9 +67,22 @@ fn what_the_operator_pinned_from_dns_is_believed_and_nothing_before() {
     let view = world.a.message_when(next, Duration::from_secs(60), ended);
     assert_eq!(view.outcome, Some(Outcome::Delivered), "{view:?}");
 
+    // What DNS says is kept beside the pin, and shown by the running gateway.
+    let listed = trust(&world.b, &["list", "--json"]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed["anchors"][0]["origin"], "pin", "{listed}");
+    let (told, key) = (&listed["dns"][0], world.a.village.identity.chain_key.to_string());
+    assert_eq!((&told["chain"], &told["level"]), (&"e2e4".into(), &"static".into()), "{listed}");
+    assert_eq!((&told["keys"][0]["key"], &told["not_believed"]), (&key.into(), &Value::Null));
+    let shown = String::from_utf8(trust(&world.b, &["list"]).stdout).unwrap();
+    assert!(shown.contains("what DNS has told:\ne2e4 at _distpos.e2e4."), "{shown}");
+
     // Forgotten, it is believed no more.
     let gone = trust(&world.b, &["forget", &e2e4.to_string(), "--reason", "key lost"]);
     assert_eq!(gone.status.code(), Some(0), "{gone:?}");
+    let said = String::from_utf8(gone.stdout).unwrap();
+    assert!(said.contains("forgot the pin of e2e4 (read to me by phone): key lost\n"), "{said}");
+    assert!(said.contains("forgot what DNS has told of e2e4: key lost\n"), "{said}");
     let listed = trust(&world.b, &["list"]);
     assert_eq!(listed.stdout, b"no chain is anchored: neither pins nor peer.<cid>.keys\n");
 }

@@ -51,6 +51,11 @@ pub(crate) struct Redb {
 }
 
 impl Redb {
+    /// Whether its file is there.
+    pub(crate) fn is_in(directory: &Path) -> bool {
+        directory.join(FILE).exists()
+    }
+
     /// Opens the spool in `directory`, or makes one there.
     pub(crate) fn open(directory: &Path) -> Result<Self, SpoolError> {
         let at = directory.display();

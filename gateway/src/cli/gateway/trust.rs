@@ -27,13 +27,16 @@ use crate::{
     trust::{Pin, Trust},
 };
 
+mod dns;
+
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// Look a chain up in DNS, show its keys, and believe them from now on if you say so.
     Pin(PinArguments),
-    /// Show pins and the configuration's anchors.
+    /// Show pins, the configuration's anchors, and what DNS has told of other chains' keys.
     List(ListArguments),
-    /// Forget a pin. Messages from that chain then wait until it is anchored again.
+    /// Forget a pin, and what DNS has told of that chain: its place, genesis and keys are accepted
+    /// anew. Without an anchor its messages wait.
     Forget(ForgetArguments),
     /// Believe a chain again that was frozen because its signed headers or receipts contradicted
     /// each other.
@@ -49,7 +52,8 @@ pub(super) struct PinArguments {
     /// Why, for whoever reads it later.
     #[arg(long)]
     reason: Reason,
-    /// The chain's outbox in hex: on EVM its contract. A ledger's is known.
+    /// The chain's outbox in hex: on EVM its contract. A ledger's is known, and others may stand in
+    /// the policy record (`out=`).
     #[arg(long, value_name = "HEX")]
     outbox: Option<String>,
     /// Do not ask.
@@ -94,8 +98,8 @@ pub(super) struct ThawArguments {
 pub(super) fn execute(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Pin(arguments) => pin(&arguments),
-        Command::List(arguments) => list(&arguments),
-        Command::Forget(arguments) => forget(&arguments),
+        Command::List(arguments) => crate::cli::block_on(list(&arguments)),
+        Command::Forget(arguments) => crate::cli::block_on(forget(&arguments)),
         Command::Thaw(arguments) => crate::cli::block_on(thaw(&arguments)),
     }
 }
@@ -165,9 +169,12 @@ fn trusted(route: &Route, outbox: Option<&str>) -> Result<Trusted, Failure> {
         Some(text) => {
             parse_hex(text).map_err(|what| Failure::usage(format_args!("--outbox: {what}")))?
         }
+        None if policy.outbox.is_some() => policy.outbox.clone().unwrap_or_default(),
         None if family == Family::Ledger => LEDGER_OUTBOX.into(),
         None => {
-            let what = format!("--outbox is missing: {chain} is verified as {family}");
+            let what = format!(
+                "--outbox is missing: {chain} is verified as {family}, and its policy has no out="
+            );
             return Err(Failure::usage(what));
         }
     };
@@ -216,11 +223,13 @@ fn confirmed() -> Result<bool, Failure> {
     Ok(answer.trim() == "yes")
 }
 
-fn list(arguments: &ListArguments) -> Result<Exit, Failure> {
+async fn list(arguments: &ListArguments) -> Result<Exit, Failure> {
     let config = arguments.from.load()?;
     let trust = load(&config)?;
+    let anchors = trust.anchors(&config);
+    let told = dns::list(&config, &anchors).await?;
     let mut rows = Vec::new();
-    for (chain, Anchor { trusted, .. }) in trust.anchors(&config) {
+    for (chain, Anchor { trusted, .. }) in anchors {
         let literal = config.peers.get(&chain).is_some_and(|peer| peer.anchor.is_some());
         rows.push(view(&trusted, if literal { "configuration" } else { "pin" }));
         if !arguments.json {
@@ -228,9 +237,16 @@ fn list(arguments: &ListArguments) -> Result<Exit, Failure> {
         }
     }
     match (arguments.json, rows.is_empty()) {
-        (true, _) => say_json(&json!({ "anchors": rows }))?,
+        (true, _) => say_json(&json!({ "anchors": rows, "dns": told }))?,
         (false, true) => say("no chain is anchored: neither pins nor peer.<cid>.keys")?,
         (false, false) => {}
+    }
+    if !arguments.json && !told.is_empty() {
+        say(match dns::is_used(&config) {
+            true => "what DNS has told:",
+            false => "what DNS has told (trust.keys is static: it brings no keys in):",
+        })?;
+        told.iter().try_for_each(dns::print)?;
     }
     Ok(Exit::Done)
 }
@@ -261,16 +277,24 @@ fn view(trusted: &Trusted, origin: &str) -> Value {
     })
 }
 
-fn forget(arguments: &ForgetArguments) -> Result<Exit, Failure> {
+async fn forget(arguments: &ForgetArguments) -> Result<Exit, Failure> {
     let config = arguments.from.load()?;
     let (chain, mut trust) = (arguments.chain, load(&config)?);
     let before = trust.pin_of(chain).map(|pin| pin.reason.clone());
     let failed = |error| Failure::new(Exit::Configuration, error);
-    if !trust.forget(chain).map_err(failed)? {
-        return Err(Failure::of(Exit::Unavailable, format_args!("{chain} is not pinned")));
+    let (was_pinned, reason) = (trust.forget(chain).map_err(failed)?, &arguments.reason);
+    // Also what DNS has told: the next answer is a first one again.
+    let was_told = dns::forget(&config, chain, reason).await?;
+    if !was_pinned && !was_told {
+        let what = format!("{chain} is not pinned, and DNS has told nothing of it");
+        return Err(Failure::of(Exit::Unavailable, what));
     }
-    let before = before.unwrap_or_default();
-    say(format_args!("forgot the pin of {chain} ({before}): {}", arguments.reason))?;
+    if was_pinned {
+        say(format_args!("forgot the pin of {chain} ({}): {reason}", before.unwrap_or_default()))?;
+    }
+    if was_told {
+        say(format_args!("forgot what DNS has told of {chain}: {reason}"))?;
+    }
     Ok(Exit::Done)
 }
 
