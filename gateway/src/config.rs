@@ -152,6 +152,8 @@ pub struct Resolver {
     /// Where DNSSEC's trust begins: `"root"`, or a file of DNSKEY records; none: nothing is
     /// validated.
     pub trust_anchors: Option<PathBuf>,
+    /// Whether `servers` are validating resolvers on loopback whose AD bit is believed.
+    pub trust_ad: bool,
     /// Whether gateways at loopback, private and other special addresses are connected to.
     pub allow_special: bool,
 }

@@ -16,6 +16,7 @@
 //! ([`ResolveError::NullRecord`]). Everything else is temporary: servers that took a refused look-up
 //! for "no such domain" have lost mail that way (OpenSMTPD 742).
 
+mod authority;
 mod error;
 mod lookup;
 mod resolver;
@@ -28,6 +29,7 @@ use distpos_proto::time::UnixMillis;
 
 pub use distpos_proto::trust::TrustLevel;
 
+pub use authority::{Answers, Authority, AuthorityServer};
 pub use error::{Budget, ResolveError};
 pub use lookup::{
     AddressAnswer, Fault, HickoryError, HickoryLookup, Lookup, LookupError, LookupFailure,

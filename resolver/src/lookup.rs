@@ -1,7 +1,8 @@
 //! One question to DNS, and what comes back.
 
 mod anchors;
-mod hickory;
+pub(crate) mod direct;
+pub(crate) mod hickory;
 mod zone;
 
 use std::{net::IpAddr, sync::Arc};

@@ -7,10 +7,14 @@ mod cache;
 #[cfg(test)]
 mod dnssec;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
 mod order;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod servers;
 #[cfg(test)]
 mod support;

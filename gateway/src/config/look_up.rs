@@ -18,6 +18,14 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] names `resolver.trust_anchors` or `resolver.servers`, and what was expected.
     pub fn lookup(&self) -> Result<HickoryLookup, ConfigError> {
+        if self.resolver.trust_ad {
+            if self.resolver.trust_anchors.is_some() {
+                let what = "found beside trust_anchors, expected one of them".to_owned();
+                return Err(self.wrong("resolver.trust_ad", what));
+            }
+            let believing = HickoryLookup::believing(&self.resolver.servers);
+            return believing.map_err(|error| self.wrong("resolver.servers", error.to_string()));
+        }
         let anchors = match &self.resolver.trust_anchors {
             None => None,
             Some(word) if word == Path::new(ROOT) => Some(TrustAnchors::root()),

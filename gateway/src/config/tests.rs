@@ -293,6 +293,22 @@ fn an_evm_chain_has_one_node_or_several_and_what_it_alerts_of() {
 }
 
 #[test]
+fn only_a_server_on_loopback_is_believed_for_its_ad_bit() {
+    let with = |servers: &str| {
+        let text = format!("{LEDGER}\n[resolver]\nservers = [{servers}]\ntrust_ad = true\n");
+        let parsed = Config::parse(&text, Path::new("etc/gateway.toml")).unwrap();
+        parsed.lookup().err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    assert_eq!(with("\"127.0.0.1:53\", \"[::1]:53\""), "");
+    let far = with("\"127.0.0.1:53\", \"192.0.2.1:53\"");
+    assert!(far.contains("resolver.servers: name server 192.0.2.1:53 is not on loopback"), "{far}");
+    assert!(
+        with("").contains("resolver.servers: found no name server"),
+        "the system's are not taken"
+    );
+}
+
+#[test]
 fn dnssec_begins_at_the_root_or_at_a_file_of_keys() {
     let directory = tempfile::tempdir().unwrap();
     let with = |line: &str| {
@@ -302,6 +318,10 @@ fn dnssec_begins_at_the_root_or_at_a_file_of_keys() {
     };
     assert_eq!(with(""), None);
     assert_eq!(with("trust_anchors = \"root\""), None);
+
+    assert_eq!(with("trust_ad = true"), None);
+    let both = with("trust_ad = true\ntrust_anchors = \"root\"").unwrap();
+    assert!(both.contains("resolver.trust_ad: found beside trust_anchors"), "{both}");
 
     let island = "trust_anchors = \"island.keys\"";
     let found = with(island).unwrap();

@@ -23,7 +23,9 @@ use tokio::time::timeout;
 
 use super::{
     AddressAnswer, Lookup, LookupError, LookupFailure, Negative, Security, TrustAnchors, TxtAnswer,
+    direct::{self, Asking},
 };
+use crate::authority::{absolute, texts};
 
 /// Asks configured name servers, one after the other until one answers.
 ///
@@ -39,10 +41,12 @@ pub struct HickoryLookup {
     preferred: AtomicUsize,
 }
 
-/// One server, asked in two ways: hickory takes a name outside every anchor for a bogus one.
-struct Server {
-    plain: TokioResolver,
-    validating: Option<TokioResolver>,
+/// One server, and how it is asked.
+enum Server {
+    /// In two ways: hickory takes a name outside every anchor for a bogus one.
+    Asked { plain: Box<TokioResolver>, validating: Option<Box<TokioResolver>> },
+    /// A validating resolver whose word is taken.
+    Believed(SocketAddr),
 }
 
 /// Why no server can be asked.
@@ -54,16 +58,22 @@ pub enum HickoryError {
     /// The system's configuration cannot be read.
     #[error("the system's name servers cannot be read: {0}")]
     System(NetError),
+    /// The AD bit of a server that others may answer for.
+    #[error("name server {0} is not on loopback, so its AD bit proves nothing")]
+    NotLoopback(SocketAddr),
     /// hickory refuses its configuration.
     #[error("the resolver cannot be set up: {0}")]
     Setup(NetError),
 }
 
 /// How long one try of one server may take: lost packets are sent again within it.
-const TRY_MAX: Duration = Duration::from_millis(1_500);
+pub(super) const TRY_MAX: Duration = Duration::from_millis(1_500);
 
 /// How long one server may take over all: three dead ones fit into the 10 s of a resolution.
-const SERVER_MAX: Duration = Duration::from_secs(3);
+pub(super) const SERVER_MAX: Duration = Duration::from_secs(3);
+
+/// The size of an answer that does not fragment (DNS flag day 2020); larger ones come over TCP.
+pub(super) const PAYLOAD_MAX: u16 = 1_232;
 
 /// Longest chain of CNAMEs that is followed within an answer, as hickory does between answers.
 const CNAMES_MAX: usize = 8;
@@ -97,6 +107,22 @@ impl HickoryLookup {
         Self::asking(servers, anchors)
     }
 
+    /// Asks these validating resolvers, the first one first, and takes their AD bit for a proof:
+    /// whoever answers in their place is believed. They have to be on loopback.
+    ///
+    /// # Errors
+    /// [`HickoryError`] if there is none, or one is not on loopback.
+    pub fn believing(servers: &[SocketAddr]) -> Result<Self, HickoryError> {
+        if servers.is_empty() {
+            return Err(HickoryError::NoServers);
+        }
+        if let Some(far) = servers.iter().find(|server| !server.ip().is_loopback()) {
+            return Err(HickoryError::NotLoopback(*far));
+        }
+        let servers = servers.iter().copied().map(Server::Believed).collect();
+        Ok(Self { servers, anchors: None, preferred: AtomicUsize::new(0) })
+    }
+
     fn asking(
         servers: Vec<NameServerConfig>,
         anchors: Option<TrustAnchors>,
@@ -105,24 +131,28 @@ impl HickoryLookup {
             return Err(HickoryError::NoServers);
         }
         let servers = servers.into_iter().map(|server| {
-            Ok(Server {
-                plain: resolver(server.clone(), None)?,
-                validating: anchors.as_ref().map(|it| resolver(server, Some(it))).transpose()?,
-            })
+            let plain = Box::new(resolver(server.clone(), None)?);
+            let validating = anchors.as_ref().map(|it| resolver(server, Some(it))).transpose()?;
+            Ok(Server::Asked { plain, validating: validating.map(Box::new) })
         });
         let servers = servers.collect::<Result<_, _>>().map_err(HickoryError::Setup)?;
         Ok(Self { servers, anchors, preferred: AtomicUsize::new(0) })
     }
 
     async fn ask(&self, name: &str, kind: RecordType) -> Result<Found, LookupError> {
-        let mut name =
-            Name::from_ascii(name).map_err(|_| LookupError::Temporary(LookupFailure::Name))?;
-        name.set_fqdn(true);
-        let is_covered = self.anchors.as_ref().is_some_and(|anchors| anchors.cover(&name));
+        self.records(&absolute(name)?, kind).await
+    }
+
+    pub(crate) async fn records(
+        &self,
+        name: &Name,
+        kind: RecordType,
+    ) -> Result<Found, LookupError> {
+        let is_covered = self.anchors.as_ref().is_some_and(|anchors| anchors.cover(name));
         let first = self.preferred.load(Ordering::Relaxed);
         let mut last = LookupFailure::Timeout;
         for at in (first..first + self.servers.len()).map(|at| at % self.servers.len()) {
-            match self.servers[at].ask(&name, kind, is_covered).await {
+            match self.servers[at].ask(name, kind, is_covered).await {
                 Err(LookupError::Temporary(failure)) => {
                     tracing::debug!(%name, %kind, server = at, %failure, "name server failed");
                     last = failure;
@@ -141,11 +171,7 @@ impl HickoryLookup {
 impl Lookup for HickoryLookup {
     async fn txt(&self, name: &str) -> Result<TxtAnswer, LookupError> {
         let found = self.ask(name, RecordType::TXT).await?;
-        let records = found.data.into_iter().filter_map(|data| match data {
-            RData::TXT(txt) => Some(txt.txt_data.concat()),
-            _ => None,
-        });
-        Ok(TxtAnswer { records: records.collect(), ttl: found.ttl, secure: found.secure })
+        Ok(texts(found))
     }
 
     async fn addresses(&self, name: &str) -> Result<AddressAnswer, LookupError> {
@@ -196,16 +222,15 @@ fn options() -> ResolverOpts {
     options.cache_size = 0;
     // What the gateway's host calls by other names is no business of a record's.
     options.use_hosts_file = ResolveHosts::Never;
-    // The size that does not fragment (DNS flag day 2020); larger answers come over TCP.
-    options.edns_payload_len = 1_232;
+    options.edns_payload_len = PAYLOAD_MAX;
     options
 }
 
 /// The records of one type under the name at the end of the CNAMEs.
-struct Found {
-    data: Vec<RData>,
-    ttl: u32,
-    secure: Security,
+pub(crate) struct Found {
+    pub(crate) data: Vec<RData>,
+    pub(crate) ttl: u32,
+    pub(crate) secure: Security,
 }
 
 impl Server {
@@ -215,14 +240,16 @@ impl Server {
         kind: RecordType,
         is_covered: bool,
     ) -> Result<Found, LookupError> {
-        let (resolver, nothing_is) = match &self.validating {
-            // What hickory lets pass as "nothing" under an anchor it has seen proven.
-            Some(validating) if is_covered => (validating, Security::Secure),
-            Some(_) | None => (&self.plain, Security::Indeterminate),
+        let (resolver, is_covered) = match self {
+            Self::Believed(server) => {
+                return direct::ask(*server, name, kind, Asking::Validating).await;
+            }
+            Self::Asked { validating: Some(validating), .. } if is_covered => (validating, true),
+            Self::Asked { plain, .. } => (plain, false),
         };
         let found = match timeout(SERVER_MAX, resolver.lookup(name.clone(), kind)).await {
             Ok(Ok(lookup)) => found(lookup.answers(), name, kind)?,
-            Ok(Err(error)) => return Err(failure(error, nothing_is)),
+            Ok(Err(error)) => return Err(failure(error, is_covered)),
             Err(_) => return Err(LookupError::Temporary(LookupFailure::Timeout)),
         };
         match found.secure {
@@ -245,8 +272,17 @@ fn security(proof: Proof) -> Security {
     }
 }
 
+/// A failure in words.
+pub(super) fn temporary(what: String) -> LookupError {
+    LookupError::Temporary(LookupFailure::Other(what))
+}
+
 /// Takes out of an answer what was asked, and nothing that a server added to it.
-fn found(answers: &[Record], asked: &Name, kind: RecordType) -> Result<Found, LookupError> {
+pub(super) fn found(
+    answers: &[Record],
+    asked: &Name,
+    kind: RecordType,
+) -> Result<Found, LookupError> {
     let (mut owner, mut ttl, mut secure) = (asked, u32::MAX, Security::Secure);
     for _ in 0..CNAMES_MAX {
         let next =
@@ -265,18 +301,17 @@ fn found(answers: &[Record], asked: &Name, kind: RecordType) -> Result<Found, Lo
         .filter(|record| record.name == *owner && record.record_type() == kind)
         .collect();
     if records.is_empty() {
-        let what = format!("the answer has no {kind} records of {owner}");
-        return Err(LookupError::Temporary(LookupFailure::Other(what)));
+        return Err(temporary(format!("the answer has no {kind} records of {owner}")));
     }
     let ttl = records.iter().fold(ttl, |least, record| least.min(record.ttl));
     let secure = records.iter().fold(secure, |worst, record| worst.min(security(record.proof)));
     Ok(Found { data: records.into_iter().map(|record| record.data.clone()).collect(), ttl, secure })
 }
 
-/// What an error of hickory's means, where `nothing_is` what "nothing" is worth.
-fn failure(error: NetError, nothing_is: Security) -> LookupError {
+/// What an error of hickory's means.
+fn failure(error: NetError, is_covered: bool) -> LookupError {
     let failure = match error {
-        NetError::Dns(DnsError::NoRecordsFound(nothing)) => return not_found(&nothing, nothing_is),
+        NetError::Dns(DnsError::NoRecordsFound(nothing)) => return not_found(&nothing, is_covered),
         // Below a delegation that is proven to be unsigned, nobody can prove that there is nothing.
         NetError::Dns(DnsError::Nsec { proof: Proof::Insecure, response, .. }) => {
             return unsigned_nothing(&response);
@@ -291,21 +326,26 @@ fn failure(error: NetError, nothing_is: Security) -> LookupError {
     LookupError::Temporary(failure)
 }
 
-fn not_found(nothing: &NoRecords, secure: Security) -> LookupError {
+fn not_found(nothing: &NoRecords, is_covered: bool) -> LookupError {
     let kind = match nothing.response_code {
         ResponseCode::NXDomain => Negative::NxDomain,
         // RFC 2308, section 2.2: servers beside no SOA are a referral, so this server does not
         // know the answer. Taking that for "nothing there" would lose messages.
         ResponseCode::NoError if nothing.soa.is_none() && nothing.ns.is_some() => {
-            let what = "the server only refers to other servers".to_owned();
-            return LookupError::Temporary(LookupFailure::Other(what));
+            return temporary("the server only refers to other servers".to_owned());
         }
         ResponseCode::NoError => Negative::NoData,
-        code => {
-            let what = format!("the server answered {code}");
-            return LookupError::Temporary(LookupFailure::Other(what));
-        }
+        code => return temporary(format!("the server answered {code}")),
     };
+    // Under an anchor, "nothing" is worth what the SOA beside it is: where the zone is proven to be
+    // unsigned, nobody can prove that there is nothing.
+    let secure = match &nothing.soa {
+        Some(soa) if is_covered => security(soa.proof),
+        Some(_) | None => Security::Indeterminate,
+    };
+    if is_covered && secure < Security::Insecure {
+        return LookupError::Temporary(LookupFailure::Bogus);
+    }
     // RFC 2308, section 5: the lesser of the SOA's own time to live and its MINIMUM.
     let by_soa = nothing.soa.as_ref().map(|soa| soa.ttl.min(soa.data.minimum));
     let negative_ttl = nothing.negative_ttl.or(by_soa).unwrap_or(0);
@@ -316,10 +356,7 @@ fn unsigned_nothing(response: &DnsResponse) -> LookupError {
     let kind = match response.metadata.response_code {
         ResponseCode::NXDomain => Negative::NxDomain,
         ResponseCode::NoError => Negative::NoData,
-        code => {
-            let what = format!("the server answered {code}");
-            return LookupError::Temporary(LookupFailure::Other(what));
-        }
+        code => return temporary(format!("the server answered {code}")),
     };
     let negative_ttl = response.negative_ttl().unwrap_or(0);
     LookupError::NotFound { negative_ttl, kind, secure: Security::Insecure }
