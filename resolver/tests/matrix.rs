@@ -44,6 +44,8 @@ const SIGNED_OR_NOT: [&str; 3] = ["dnssec gw1", "dnssec gw1", "pinned gw1"];
 const UNKNOWN: [&str; 3] = ["5.1.2 unknown chain"; 3];
 const BOGUS: &str = "4.4.3 bogus";
 const SERVFAIL: &str = "4.4.3 SERVFAIL";
+/// Whether unbound gives up before it is given up is a matter of milliseconds.
+const EITHER: &str = "4.4.3 SERVFAIL or no answer";
 const MALFORMED_CHAIN: [&str; 3] = ["4.4.3 malformed: c is another chain's"; 3];
 
 const CASES: [Case; 26] = [
@@ -61,7 +63,7 @@ const CASES: [Case; 26] = [
     case("null record", (SIGNED, "dead"), ["5.1.10 accepts nothing"; 3]),
     case("REFUSED", (ELSEWHERE, "e2e4"), ["4.4.3 REFUSED", SERVFAIL, "4.4.3 REFUSED"]),
     case("SERVFAIL", (BROKEN, "e2e4"), [SERVFAIL; 3]),
-    case("no answer", (SIGNED, "7d"), ["4.4.3 no answer", SERVFAIL, "4.4.3 no answer"]),
+    case("no answer", (SIGNED, "7d"), ["4.4.3 no answer", EITHER, "4.4.3 no answer"]),
     case("truncated, then over TCP", (SIGNED, "b16"), ["dnssec 6", "dnssec 6", "pinned 6"]),
     case("CNAME to a record of its own", (SIGNED, "a2"), SIGNED_OR_NOT),
     case("CNAME to another chain's record", (SIGNED, "a1"), MALFORMED_CHAIN),
@@ -101,7 +103,14 @@ async fn column(name: &'static str, way: Way, lookup: impl Fn() -> HickoryLookup
         let (_, resolver) = over(lookup(), Options { roots, ..options() }, 1);
         async move { outcome(&resolver, case).await }
     });
-    Column { name, way, found: join_all(asked).await }
+    let mut found = join_all(asked).await;
+    for (case, found) in CASES.iter().zip(&mut found) {
+        let is_either = [SERVFAIL, "4.4.3 no answer"].contains(&found.as_str());
+        if case.believed == EITHER && is_either && matches!(way, Way::Believed | Way::Through) {
+            EITHER.clone_into(found);
+        }
+    }
+    Column { name, way, found }
 }
 
 async fn outcome(resolver: &Resolver<HickoryLookup>, case: &Case) -> String {
@@ -173,7 +182,7 @@ async fn every_answer_of_every_server_comes_to_what_the_table_says() {
         for (case, found) in CASES.iter().zip(&column.found) {
             let expected = match column.way {
                 Way::Here => case.here,
-                Way::Through if case.believed == SERVFAIL => SERVFAIL,
+                Way::Through if [SERVFAIL, EITHER].contains(&case.believed) => case.believed,
                 Way::Through => case.here,
                 Way::Believed => case.believed,
                 Way::Blind => case.blind,

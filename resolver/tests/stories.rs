@@ -7,6 +7,8 @@ mod cache;
 #[cfg(test)]
 mod dnssec;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod matrix;
 #[cfg(test)]
 mod order;

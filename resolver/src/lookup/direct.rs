@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::{
     LookupError, LookupFailure, Negative, Security,
-    hickory::{Found, PAYLOAD_MAX, SERVER_MAX, TRY_MAX, found, temporary},
+    hickory::{Found, NO_SOA, PAYLOAD_MAX, SERVER_MAX, TRY_MAX, found, temporary},
 };
 
 /// How a server is asked.
@@ -65,14 +65,13 @@ pub(crate) async fn ask(
 
 /// An answer without what was asked: there is nothing, or this server does not know.
 fn nothing(response: &DnsResponse, secure: Security) -> Result<Found, LookupError> {
-    let Some(negative_ttl) = response.negative_ttl() else {
+    let (kind, soa) = match (response.metadata.response_code, response.negative_ttl()) {
+        (ResponseCode::NXDomain, soa) => (Negative::NxDomain, soa),
         // RFC 2308, section 2.2: without a SOA it is a referral, or nobody's word.
-        return Err(temporary("the answer has neither records nor a SOA".to_owned()));
+        (_, None) => return Err(temporary(NO_SOA.to_owned())),
+        (_, soa) => (Negative::NoData, soa),
     };
-    let kind = match response.metadata.response_code {
-        ResponseCode::NXDomain => Negative::NxDomain,
-        _ => Negative::NoData,
-    };
+    let negative_ttl = soa.unwrap_or(0);
     Err(LookupError::NotFound { negative_ttl, kind, secure })
 }
 

@@ -75,6 +75,9 @@ pub(super) const SERVER_MAX: Duration = Duration::from_secs(3);
 /// The size of an answer that does not fragment (DNS flag day 2020); larger ones come over TCP.
 pub(super) const PAYLOAD_MAX: u16 = 1_232;
 
+/// What is wrong with an answer that says neither yes nor no.
+pub(super) const NO_SOA: &str = "the answer has neither records nor a SOA";
+
 /// Longest chain of CNAMEs that is followed within an answer, as hickory does between answers.
 const CNAMES_MAX: usize = 8;
 
@@ -330,10 +333,12 @@ fn not_found(nothing: &NoRecords, is_covered: bool) -> LookupError {
     let kind = match nothing.response_code {
         ResponseCode::NXDomain => Negative::NxDomain,
         // RFC 2308, section 2.2: servers beside no SOA are a referral, so this server does not
-        // know the answer. Taking that for "nothing there" would lose messages.
+        // know the answer; without either it is nobody's word, or CNAMEs that lead nowhere. Taking
+        // that for "nothing there" would lose messages.
         ResponseCode::NoError if nothing.soa.is_none() && nothing.ns.is_some() => {
             return temporary("the server only refers to other servers".to_owned());
         }
+        ResponseCode::NoError if nothing.soa.is_none() => return temporary(NO_SOA.to_owned()),
         ResponseCode::NoError => Negative::NoData,
         code => return temporary(format!("the server answered {code}")),
     };
