@@ -14,6 +14,7 @@ mod dns;
 mod evm_key;
 mod exit;
 mod gateway;
+mod own_records;
 mod prompt;
 mod send;
 mod table;

@@ -7,8 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use distpos_certs::Identity as Keys;
-use distpos_proto::key::KeySet;
+use distpos_proto::key::{KeySet, PublicKey};
 use distpos_resolver::{HickoryLookup, Resolver};
 use distpos_spool::{Direction, Spool, SpoolError};
 use rand::{SeedableRng, rngs::StdRng};
@@ -24,6 +23,7 @@ use crate::{
     event::{Event, Events, Log},
     gateway::{Gateway, Identity},
     inbound::{self, hooks::Hooks},
+    keyring::Keyring,
     outbound,
     peer::{
         client::{ClientLimits, PeerClient},
@@ -101,8 +101,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 /// What kept it from starting.
 pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Daemon> {
     let directory = &config.identity.directory;
-    let keys = Keys::load(directory)
+    let keys = Keyring::load(directory)
         .with_context(|| format!("identity.directory {}", directory.display()))?;
+    let (tls, secrets) = (keys.tls()?, keys.secrets()?);
     let key_set = key_set(&config, &keys)?;
     let spool = Spool::open(&config.spool.directory)
         .with_context(|| format!("spool.directory {}", config.spool.directory.display()))?;
@@ -126,9 +127,9 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
         random: Mutex::new(Box::new(StdRng::try_from_rng(&mut rand::rngs::SysRng)?)),
         spool,
         resolver: Arc::new(resolver),
-        peers: Arc::new(PeerClient::new(keys.tls.clone(), ClientLimits::default())),
+        peers: Arc::new(PeerClient::new(tls.clone(), ClientLimits::default())),
         chain: opened.chain,
-        identity: Identity { pin: keys.tls.pin(), key_set, keys: vec![keys.chain] },
+        identity: Identity { pin: tls.pin(), key_set, keys: secrets },
         papers: Notify::new(),
         progress: Mutex::default(),
         hooks: Hooks::new(config.policy.hooks.clone()),
@@ -145,7 +146,7 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
         stopper,
         tasks: JoinSet::new(),
     };
-    daemon.spawn(&stop, keys.tls, peers, submission, token);
+    daemon.spawn(&stop, tls, peers, submission, token);
     daemon.spawn_admin(socket, stop);
     Ok(daemon)
 }
@@ -241,14 +242,16 @@ async fn spool_failed(spool: &Spool, stop: &Stop) -> anyhow::Result<()> {
     }
 }
 
-/// The keys that speak for the own chain: the configured ones, which must hold this gateway's.
-fn key_set(config: &Config, keys: &Keys) -> anyhow::Result<KeySet> {
-    let own = keys.chain.public();
-    let listed = &config.identity.keys;
-    if !listed.is_empty() && !listed.contains(&own) {
+/// The keys that speak for the own chain: the configured ones, which must hold one of this
+/// gateway's, and those of this gateway as they turn over.
+fn key_set(config: &Config, keys: &Keyring) -> anyhow::Result<KeySet> {
+    let (own, listed) = (keys.current().key, &config.identity.keys);
+    if !listed.is_empty() && !keys.keys().iter().any(|key| listed.contains(&key.key)) {
         bail!("identity.keys does not list this gateway's own chain key {own}");
     }
-    let all = if listed.is_empty() { vec![own] } else { listed.clone() };
+    let is_others = |key: &&PublicKey| keys.keys().iter().all(|own| own.key != **key);
+    let others = listed.iter().filter(is_others).copied();
+    let all = others.chain(keys.named().map(|key| key.key));
     let set = KeySet::new(all, config.identity.th).context("identity.keys and identity.th")?;
     if set.threshold() > 1 {
         bail!(

@@ -13,6 +13,7 @@ pub mod daemon;
 pub mod event;
 pub mod gateway;
 pub mod inbound;
+pub mod keyring;
 pub mod outbound;
 pub mod peer;
 pub mod service;

@@ -144,6 +144,17 @@ impl Authority {
             .collect()
     }
 
+    /// Where a CNAME at this name leads, if any server has one there.
+    pub async fn alias(&self, name: &str) -> Option<String> {
+        let answers = self.ask(name, RecordType::CNAME).await;
+        answers.into_iter().find_map(|(_, found)| {
+            found.ok()?.data.iter().find_map(|data| match data {
+                RData::CNAME(target) => Some(without_dot(&target.0)),
+                _ => None,
+            })
+        })
+    }
+
     /// For how long resolvers keep "there is nothing" in this zone, in seconds: the longest that any
     /// server says (RFC 2308, section 5).
     ///

@@ -19,6 +19,7 @@
 mod authority;
 mod error;
 mod lookup;
+pub mod publish;
 mod resolver;
 mod route;
 mod special;

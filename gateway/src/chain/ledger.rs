@@ -84,6 +84,8 @@ pub struct Ledger {
     genesis: Genesis,
     /// Of these authorities this process has the secret keys; never empty.
     keys: Vec<SecretKey>,
+    /// Whose signatures peers look for on headers; the authorities' if none.
+    sealers: Option<Vec<SecretKey>>,
     clock: Clock,
     /// Least time between two blocks; none makes them on demand.
     interval: Option<Duration>,
@@ -205,6 +207,15 @@ impl Ledger {
         Self::with_store(Store::in_memory()?, genesis, keys, clock)
     }
 
+    /// The same ledger with these keys on its headers, so that peers follow the chain's keys when
+    /// they turn over; its authorities stay those of genesis. Shown headers are signed with them
+    /// whenever they were made.
+    #[must_use]
+    pub fn sealed_with(mut self, keys: Vec<SecretKey>) -> Self {
+        self.sealers = Some(keys);
+        self
+    }
+
     /// The same ledger with at least `interval` between two blocks; zero for blocks on demand.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
@@ -239,6 +250,7 @@ impl Ledger {
             facts: Facts { chain, tag, family, outbox: OUTBOX.to_vec() },
             genesis,
             keys,
+            sealers: None,
             clock,
             interval: None,
             store,

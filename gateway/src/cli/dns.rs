@@ -1,15 +1,17 @@
 //! `distpos-dns`: what DNS says of a chain.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
-use distpos_proto::{address::AddressInput, chain::ChainId};
-use distpos_resolver::{Resolve, ResolveError, Resolver, Route, RouteSource};
-use rand::{SeedableRng, rngs::StdRng};
-use serde::Serialize;
+use distpos_resolver::{Authority, HickoryLookup, LookupError};
 
-use super::{Exit, Failure, say, say_json};
-use crate::{clock, config::Config};
+use super::{Exit, Failure};
+use crate::config::Config;
+
+mod check;
+mod lookup;
+mod publish;
+mod records;
 
 /// Tools for those who publish a chain in DNS.
 #[derive(Parser)]
@@ -19,134 +21,75 @@ pub(super) struct Arguments {
     command: Command,
 }
 
-const EXITS: &str = "Exit codes: 0 found, 64 usage, 69 no such chain or one that accepts nothing, \
-                     75 DNS failed (try again), 78 configuration.";
+const EXITS: &str = "Exit codes: 0 done or found (warnings too), 64 usage, 69 no such chain, errors \
+                     found or refused for good, 75 DNS failed (try again), 78 configuration.";
 
 #[derive(Subcommand)]
 enum Command {
+    /// Print what to publish: as zone file lines, for nsupdate, octoDNS, or as JSON.
+    Records(records::Arguments),
+    /// Look over what is published, on every authoritative server: errors, warnings, instructions.
+    Check(check::Arguments),
     /// Show the route to a chain as a gateway with this configuration sees it now.
-    Lookup(Lookup),
+    Lookup(lookup::Arguments),
+    /// Put the records into the zone (RFC 2136, TSIG), and wait until every server has them.
+    Publish(publish::Arguments),
 }
 
+/// The gateway's configuration.
 #[derive(Args)]
-struct Lookup {
-    /// A chain-id, or an address with one.
-    #[arg(value_name = "CHAIN-ID|ADDRESS")]
-    of: String,
-    /// The gateway's configuration: its roots, servers, trust anchors and static routes.
+pub(super) struct FromConfig {
+    /// The gateway's configuration.
     #[arg(long, value_name = "FILE", default_value = "/etc/distpos/gateway.toml")]
     config: PathBuf,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
+}
+
+impl FromConfig {
+    fn load(&self) -> Result<Config, Failure> {
+        Config::load(&self.config).map_err(Failure::configuration)
+    }
+}
+
+/// Which servers are asked for what is published.
+#[derive(Args)]
+pub(super) struct Servers {
+    /// An authoritative server, ADDRESS:PORT; may be given several times. Else those that DNS names,
+    /// at port 53.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    server: Vec<SocketAddr>,
+}
+
+impl Servers {
+    /// The zone that holds a name, and who serves it.
+    pub(super) async fn of(
+        &self,
+        lookup: &HickoryLookup,
+        name: &str,
+    ) -> Result<Authority, Failure> {
+        let found = match self.server.as_slice() {
+            [] => Authority::of(lookup, name).await,
+            servers => Authority::at(servers, name).await,
+        };
+        found.map_err(|error| {
+            let exit = match error {
+                LookupError::NotFound { .. } => Exit::Unavailable,
+                LookupError::Temporary(_) => Exit::Temporary,
+            };
+            Failure::of(exit, format_args!("authoritative servers of {name}: {error}"))
+        })
+    }
+
+    /// Those that the user named.
+    pub(super) fn named(&self) -> &[SocketAddr] {
+        &self.server
+    }
 }
 
 pub(super) fn execute(arguments: Arguments) -> Result<Exit, Failure> {
-    let Command::Lookup(arguments) = arguments.command;
-    let chain = chain_of(&arguments.of)?;
-    let config = Config::load(&arguments.config).map_err(Failure::configuration)?;
-    let view = super::block_on(look_up(&config, chain))?;
-    if arguments.json {
-        say_json(&view)?
-    } else {
-        view.print()?
-    }
-    Ok(Exit::Done)
-}
-
-fn chain_of(text: &str) -> Result<ChainId, Failure> {
-    if let Ok(chain) = ChainId::parse_input(text) {
-        return Ok(chain);
-    }
-    match text.parse() {
-        Ok(AddressInput::At(address)) => Ok(address.chain()),
-        Ok(AddressInput::Here(_)) | Err(_) => Err(Failure::usage(format_args!(
-            "found {text:?}, expected a chain-id such as e2e4, or an address with one"
-        ))),
-    }
-}
-
-/// The route, in the order in which its gateways would be tried now.
-#[derive(Serialize)]
-struct RouteView {
-    chain: String,
-    source: String,
-    level: String,
-    stale: bool,
-    seconds: u64,
-    gateways: Vec<GatewayView>,
-    policy: Option<String>,
-    keys: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct GatewayView {
-    gateway: String,
-    pri: u16,
-    weight: u16,
-    spki: Vec<String>,
-    /// Those that would be dialled.
-    addresses: Vec<String>,
-    /// Why there are none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-}
-
-async fn look_up(config: &Config, chain: ChainId) -> Result<RouteView, Failure> {
-    let lookup = config.lookup().map_err(Failure::configuration)?;
-    let random = Box::new(StdRng::from_rng(&mut rand::rng()));
-    let resolver = Resolver::new(lookup, config.resolver_options(), clock::system(), random);
-    let route = resolver.route(chain).await.map_err(|error: ResolveError| {
-        let exit = if error.is_permanent() { Exit::Unavailable } else { Exit::Temporary };
-        Failure::new(exit, error)
-    })?;
-    let mut gateways = Vec::with_capacity(route.gateways.len());
-    for gateway in &route.gateways {
-        let found = resolver.addresses(gateway).await;
-        let (addresses, error) = match found {
-            Ok(addresses) => (addresses.iter().map(ToString::to_string).collect(), None),
-            Err(error) => (Vec::new(), Some(error.to_string())),
-        };
-        gateways.push(GatewayView {
-            gateway: gateway.to_string(),
-            pri: gateway.pri,
-            weight: gateway.weight,
-            spki: gateway.pins.iter().map(ToString::to_string).collect(),
-            addresses,
-            error,
-        });
-    }
-    Ok(RouteView::of(&route, gateways))
-}
-
-impl RouteView {
-    fn of(route: &Route, gateways: Vec<GatewayView>) -> Self {
-        Self {
-            chain: route.chain.to_string(),
-            source: match &route.source {
-                RouteSource::Static => "configuration".to_owned(),
-                RouteSource::Dns { name } => format!("TXT {name}"),
-            },
-            level: route.level.to_string(),
-            stale: route.stale,
-            seconds: route.expires.since(route.fetched).as_secs(),
-            gateways,
-            policy: route.policy.as_ref().map(ToString::to_string),
-            keys: route.keys.iter().map(ToString::to_string).collect(),
-        }
-    }
-
-    fn print(&self) -> Result<(), Failure> {
-        say(format_args!("chain    {}", self.chain))?;
-        say(format_args!("source   {}", self.source))?;
-        say(format_args!("level    {}", self.level))?;
-        say(format_args!("kept     {} s", self.seconds))?;
-        for one in &self.gateways {
-            let GatewayView { gateway, pri, weight, addresses, error, .. } = one;
-            let reached = error.clone().unwrap_or_else(|| addresses.join(", "));
-            say(format_args!("gateway  {gateway} pri {pri} w {weight}: {reached}"))?;
-        }
-        say(format_args!("policy   {}", self.policy.as_deref().unwrap_or("none")))?;
-        self.keys.iter().try_for_each(|key| say(format_args!("key      {key}")))
+    match arguments.command {
+        Command::Records(arguments) => records::execute(&arguments),
+        Command::Check(arguments) => super::block_on(check::execute(&arguments)),
+        Command::Lookup(arguments) => super::block_on(lookup::execute(&arguments)),
+        Command::Publish(arguments) => super::block_on(publish::execute(&arguments)),
     }
 }

@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use alloy_primitives::Address;
 use anyhow::Context;
-use distpos_certs::Identity;
 use distpos_proto::chain::{ChainId, GenesisTag, Height};
 use distpos_spool::Spool;
 use tokio::time::sleep;
@@ -19,6 +18,7 @@ use crate::{
     clock::Clock,
     config::{Config, EvmNode, Finality, LedgerNode, Node},
     event::{Event, Events},
+    keyring::Keyring,
     trust::Trust,
 };
 
@@ -37,7 +37,7 @@ pub(super) struct Opened {
 /// chain is an error, and so is a spool that is of another one.
 pub(super) async fn open(
     config: &Config,
-    keys: &Identity,
+    keys: &Keyring,
     clock: Clock,
     spool: &Spool,
     events: &Arc<dyn Events>,
@@ -61,16 +61,16 @@ pub(super) async fn open(
 fn open_ledger(
     config: &Config,
     node: &LedgerNode,
-    keys: &Identity,
+    keys: &Keyring,
     clock: Clock,
 ) -> anyhow::Result<Ledger> {
-    let genesis = node.genesis(config.chain.id, keys.chain.public());
-    // The identity's key is kept by the gateway; the ledger signs with its own copy of it.
-    let path = config.identity.directory.join(distpos_certs::identity::CHAIN_FILE);
-    let key = distpos_certs::identity::load_signing_key(&path, distpos_certs::SecretKind::Chain)?;
-    let ledger = Ledger::open(&node.directory, genesis, vec![key], clock)
+    // The chain begins with the first key, whichever signs for it now.
+    let first = keys.genesis_key();
+    let genesis = node.genesis(config.chain.id, first.key);
+    let authority = keys.secret(first)?;
+    let ledger = Ledger::open(&node.directory, genesis, vec![authority], clock)
         .with_context(|| format!("chain.ledger.directory {}", node.directory.display()))?;
-    Ok(ledger.interval(node.block_interval))
+    Ok(ledger.sealed_with(keys.secrets()?).interval(node.block_interval))
 }
 
 /// Tells the ledger of its peers: their genesis tags. Accounts with them are opened by the operator

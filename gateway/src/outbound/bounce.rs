@@ -6,6 +6,7 @@ use distpos_proto::{
     amount::Amount,
     chain::ChainId,
     code::{Code, Reply},
+    key::SecretKey,
     message::{Message, MessageId},
     receipt::Outcome,
 };
@@ -96,7 +97,8 @@ pub async fn bounce(
 /// Whether this chain has no other gateway, by its keys and by its own records. What a sibling has
 /// sent is not known here.
 pub(crate) async fn is_alone(gateway: &Gateway) -> bool {
-    if gateway.identity.key_set.keys().count() > 1 {
+    let own: Vec<_> = gateway.identity.keys.iter().map(SecretKey::public).collect();
+    if gateway.identity.key_set.keys().any(|key| !own.contains(key)) {
         return false;
     }
     match gateway.resolver.route(gateway.facts().chain).await {

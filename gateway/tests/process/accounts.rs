@@ -319,7 +319,10 @@ fn what_cannot_be_done_is_told_with_why() {
     let shown = command(&world.a, &["account", "show", "cafe", "e2e4/coin"]);
     assert_eq!(shown.status.code(), Some(69));
     assert!(err(&shown).ends_with(nowhere), "{shown:?}");
-    assert!(refused(&["open", "cafe", "e2e4/coin"]).contains("cafe is not believed here yet"));
+    assert!(
+        refused(&["open", "cafe", "e2e4/coin"])
+            .contains("chain cafe is not believed: no trusted keys are known")
+    );
     assert!(refused(&["open", "e2e4", "e2e4/coin"]).contains("e2e4 is this gateway's own chain"));
     let hash = "ab".repeat(32);
     let other = refused(&["open", "b1c2", "e2e4/coin", "--terms", &hash]);

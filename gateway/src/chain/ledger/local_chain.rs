@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use distpos_proto::{
     address::Local,
     chain::Height,
-    code::Reply,
+    code::{Code, Reply},
     message::{Message, MessageId},
     receipt::Ending,
     stage::{Admitted, Refused},
@@ -83,6 +83,12 @@ impl LocalChain for Ledger {
         let work = match submission {
             Submission::User(bytes) => {
                 let signed = SignedTransaction::from_bytes(&bytes).map_err(ChainError::Refused)?;
+                // An authority acts from within this process. Whoever else has its key, perhaps one
+                // that was retired because it was stolen, does nothing with it here.
+                if signed.transaction.action.is_authoritys() {
+                    let text = "only the gateway itself does this";
+                    return Err(ChainError::Refused(Reply::new(Code::POLICY, text)));
+                }
                 Work::User(Box::new(signed))
             }
             Submission::Deliver(admitted) => Work::Authority(deliveries(&admitted)),

@@ -60,7 +60,9 @@ impl Ledger {
         if let Some(kept) = kept.filter(|kept| kept.block.header.header.height == height) {
             return Ok(kept);
         }
-        let block = self.block(height)?;
+        let mut block = self.block(height)?;
+        // A block may have been sealed with keys that have turned over since.
+        block.header = block.header.header.sign(self.sealers());
         let tree = tree_over(&block.outgoing);
         let indices = block.outgoing.iter().map(distpos_proto::message::Message::id).zip(0..);
         let levels = Arc::new(Levels { indices: indices.collect(), tree, block });

@@ -131,6 +131,11 @@ impl Ledger {
         Ok(SignedTransaction::sign(place, action, key))
     }
 
+    /// Whose signatures a header carries.
+    pub(super) fn sealers(&self) -> &[SecretKey] {
+        self.sealers.as_deref().unwrap_or(&self.keys)
+    }
+
     /// Orders, signs and writes the block.
     fn commit(&self, mut draft: Draft<'_>, before: Head) -> Result<Head, LedgerError> {
         let mut outgoing = std::mem::take(&mut draft.outgoing);
@@ -148,7 +153,8 @@ impl Ledger {
             root: tree_over(&outgoing).root(),
         };
         let events = std::mem::take(&mut draft.events);
-        let block = Block { header: header.sign(&self.keys), outgoing, events };
+        let header = header.sign(self.sealers());
+        let block = Block { header, outgoing, events };
         self.store.commit(&Commit {
             height: draft.height.0,
             block: &block.bytes(),

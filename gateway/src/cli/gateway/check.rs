@@ -9,10 +9,12 @@ use distpos_certs::PublicIdentity;
 use distpos_proto::key::PublicKey;
 use serde_json::json;
 
-use super::{Exit, Failure, FromConfig, records, say, say_json};
+use super::{Exit, Failure, FromConfig, say, say_json};
 use crate::{
     chain::evm::keystore,
+    cli::own_records,
     config::{Config, Node, Token, check},
+    keyring::Keyring,
     trust::Trust,
 };
 
@@ -62,10 +64,10 @@ impl Findings {
         self.facts.push(("chain", config.chain.id.to_string()));
         self.facts.push(("family", config.chain.family().to_string()));
         self.facts.push(("proof", config.chain.proof.to_string()));
-        if let Some(PublicIdentity { tls_pin, chain_key }) = self.identity(config) {
+        if let Some((PublicIdentity { tls_pin, chain_key }, first)) = self.identity(config) {
             self.facts.push(("spki", tls_pin.to_string()));
             self.facts.push(("chain_key", chain_key.to_string()));
-            if let Some(genesis) = records::genesis_of(config, chain_key) {
+            if let Some(genesis) = own_records::genesis(config, first) {
                 self.facts.push(("genesis", genesis.to_string()));
             }
         }
@@ -83,17 +85,21 @@ impl Findings {
         self.problems.push(format!("{key}: {what}"));
     }
 
-    fn identity(&mut self, config: &Config) -> Option<PublicIdentity> {
-        let identity = match distpos_certs::Identity::load(&config.identity.directory) {
-            Ok(identity) => identity.public(),
+    /// The public keys, and that with which the chain began.
+    fn identity(&mut self, config: &Config) -> Option<(PublicIdentity, PublicKey)> {
+        let read = Keyring::load(&config.identity.directory)
+            .and_then(|ring| Ok((ring.tls()?, ring.secrets()?, ring)));
+        let (tls, ring) = match read {
+            Ok((tls, _, ring)) => (tls, ring),
             Err(error) => {
                 self.problem("identity.directory", error);
                 return None;
             }
         };
-        let own = identity.chain_key;
+        let own = ring.current().key;
+        let identity = PublicIdentity { tls_pin: tls.pin(), chain_key: own };
         let (keys, th) = (&config.identity.keys, config.identity.th);
-        if !keys.is_empty() && !keys.contains(&own) {
+        if !keys.is_empty() && !ring.keys().iter().any(|key| keys.contains(&key.key)) {
             let what = format!("does not hold this gateway's own chain key {own}");
             self.problem("identity.keys", what);
         }
@@ -103,8 +109,9 @@ impl Findings {
                  headers and receipts only if th in their trust is 1"
             ));
         }
-        self.authorities(config, own);
-        Some(identity)
+        let first = ring.genesis_key().key;
+        self.authorities(config, first);
+        Some((identity, first))
     }
 
     fn authorities(&mut self, config: &Config, own: PublicKey) {

@@ -60,6 +60,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             || cause.is::<ConfigError>()
             || cause.is::<TrustError>()
             || cause.is::<distpos_certs::SecretError>()
+            || cause.is::<crate::keyring::KeyringError>()
             || cause.is::<crate::config::TokenError>();
         configuration.then_some(Exit::Configuration)
     };

@@ -4,9 +4,10 @@ use clap::{Args, Subcommand};
 use distpos_proto::standing::Subject;
 use serde::{Deserialize, Serialize};
 
-use super::{Exit, Failure, FromConfig, admin_client::AdminClient, records::moment, say, say_json};
+use super::{Exit, Failure, FromConfig, admin_client::AdminClient, say, say_json};
 use crate::{
     cli::table::{Side, Table},
+    clock::moment,
     standing::view::{EntryView, StandingDetail, StandingView},
 };
 

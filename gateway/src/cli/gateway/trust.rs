@@ -256,7 +256,7 @@ fn print_row(trusted: &Trusted, pin: Option<&Pin>) -> Result<(), Failure> {
     let origin = match pin {
         None => "configuration".to_owned(),
         Some(pin) => {
-            let (year, month, day) = super::records::date(pin.pinned_at);
+            let (year, month, day) = clock::date(pin.pinned_at);
             format!("pinned {year:04}-{month:02}-{day:02}: {}", pin.reason)
         }
     };

@@ -201,13 +201,20 @@ async fn two_gateways_race_and_a_message_ends_once() {
 
 #[tokio::test]
 async fn only_an_authority_delivers_and_some_codes_never_void() {
-    use crate::chain::ledger::transaction::SignedTransaction;
+    use crate::chain::ledger::transaction::{Place, SignedTransaction};
     let (a, b) = towns(1_000).await;
     let message = Message::new(incoming(&b, &a, 10)).unwrap();
     let place = b.place(ALICE).await;
     let action = Action::Deliver(vec![message.clone()]);
-    let forged = SignedTransaction::sign(place, action, &key(ALICE)).bytes;
+    let forged = SignedTransaction::sign(place, action.clone(), &key(ALICE)).bytes;
     assert_eq!(code(b.user(forged).await), Code::POLICY);
+    // Nor does who has an authority's key, perhaps a stolen one, from outside.
+    for nonce in 0..8 {
+        let place = Place { nonce, ..place };
+        let stolen = SignedTransaction::sign(place, action.clone(), &key(AUTHORITY)).bytes;
+        assert_eq!(code(b.user(stolen).await), Code::POLICY);
+    }
+    assert_eq!(b.ended(&message.id()).unwrap(), None);
     let proof_invalid = Reply::new(Code::PROOF_INVALID, "the giver's fault");
     let done = b.act(Action::Void(vec![(message.clone(), proof_invalid)])).await.unwrap();
     assert_eq!(done.refused.len(), 1);

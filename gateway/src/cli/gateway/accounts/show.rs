@@ -9,10 +9,8 @@ use crate::{
         AccountDetail, AccountLine, AccountsView, DoneView, EntryView, Reasoned, RequestView,
         SendingView, StatementView, TermsView,
     },
-    cli::{
-        gateway::records::moment,
-        table::{Side, Table},
-    },
+    cli::table::{Side, Table},
+    clock::moment,
 };
 
 pub(super) async fn list(arguments: &ListArguments) -> Result<Exit, Failure> {

@@ -7,11 +7,7 @@ use distpos_spool::{Spool, SpoolError};
 
 use crate::{
     admin::{ForgottenView, Reason, Reasoned},
-    cli::{
-        Exit, Failure,
-        gateway::{admin_client::AdminClient, records},
-        say,
-    },
+    cli::{Exit, Failure, gateway::admin_client::AdminClient, say},
     clock,
     config::Config,
     gateway::Anchor,
@@ -96,7 +92,7 @@ pub(super) fn print(view: &TrustView) -> Result<(), Failure> {
         say(format_args!("  revoked {key}"))?;
     }
     let date = |seconds: u64| {
-        let (year, month, day) = records::date(UnixSeconds(seconds));
+        let (year, month, day) = clock::date(UnixSeconds(seconds));
         format!("{year:04}-{month:02}-{day:02}")
     };
     if let Some(until) = view.good_until {

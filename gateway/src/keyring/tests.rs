@@ -1,0 +1,1 @@
+//! Keys on disk, and the walk of one that turns over.
