@@ -244,6 +244,23 @@ impl Keyring {
         Ok(&self.keys[self.keys.len() - 1])
     }
 
+    /// Says where the first key is published, as long as it is the only one; on disk when the call
+    /// returns.
+    ///
+    /// # Errors
+    /// [`KeyringError::Format`] if there are others, else as [`Keyring::make`].
+    pub fn rename_first(&mut self, selector: &Selector) -> Result<(), KeyringError> {
+        let mut next = self.clone();
+        let [first] = next.keys.as_mut_slice() else {
+            let what = "a key has turned over: the records have their selectors".to_owned();
+            return Err(KeyringError::Format { path: self.directory.join(FILE), what });
+        };
+        first.selector = selector.clone();
+        file::write(&next)?;
+        *self = next;
+        Ok(())
+    }
+
     /// Moves keys to other states and notes it; on disk when the call returns. The file of a removed
     /// key is deleted, but for the first one's, which a ledger needs.
     ///

@@ -55,6 +55,29 @@ impl Running {
         (running, TrustAnchors::parse(&keys).unwrap(), keys)
     }
 
+    /// A `knotd` whose zone the holder of the key `update` may change.
+    pub(crate) fn updatable_knot(zone: &str, text: &str, secret: &str) -> Self {
+        let running = Self::start(|directory, port| {
+            let at = directory.display();
+            let conf = format!(
+                "server:\n  rundir: \"{at}\"\n  listen: 127.0.0.1@{port}\n\
+                 database:\n  storage: \"{at}\"\n\
+                 key:\n  - id: update\n    algorithm: hmac-sha256\n    secret: {secret}\n\
+                 acl:\n  - id: update\n    key: update\n    action: update\n\
+                 zone:\n  - domain: {zone}\n    storage: \"{at}\"\n    file: {zone}\n    \
+                 acl: update\n    zonefile-sync: -1\n    zonefile-load: difference\n    \
+                 journal-content: all\n"
+            );
+            fs::write(directory.join("knot.conf"), conf).unwrap();
+            fs::write(directory.join(zone), text).unwrap();
+            let mut command = Command::new("knotd");
+            command.arg("-c").arg(directory.join("knot.conf"));
+            command
+        });
+        running.until("serves its zone", |dig| dig(&[zone, "SOA"]).contains("SOA"));
+        running
+    }
+
     /// A validating resolver that asks `server` for everything, and trusts these keys.
     pub(crate) fn unbound(server: SocketAddr, keys: &str) -> Self {
         let running = Self::start(|directory, port| {

@@ -13,6 +13,8 @@ mod matrix;
 #[cfg(test)]
 mod order;
 #[cfg(test)]
+mod publishing;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod server;

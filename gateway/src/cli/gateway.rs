@@ -10,7 +10,9 @@ use crate::config::Config;
 mod accounts;
 mod admin_client;
 mod check;
+mod delivery;
 mod evm;
+mod key;
 mod keygen;
 mod records;
 mod run;
@@ -39,6 +41,12 @@ enum Command {
     Check(check::Arguments),
     /// Make a TLS key and a chain key, and print what to publish.
     Keygen(keygen::Arguments),
+    /// The chain keys of this gateway: show them, turn them over.
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Whether messages could be delivered, stage by stage; sends nothing.
+    #[command(subcommand)]
+    Delivery(delivery::Command),
     /// Print the DNS records to publish for a configured gateway, and its section for peers.
     Records(records::Arguments),
     /// Whom this gateway believes: the operator's pins.
@@ -85,6 +93,8 @@ pub(super) fn execute(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Run(from) => run::execute(from.load()?),
         Command::Check(arguments) => check::execute(&arguments),
         Command::Keygen(arguments) => keygen::execute(&arguments),
+        Command::Key(command) => super::block_on(key::execute(command)),
+        Command::Delivery(command) => super::block_on(delivery::execute(command)),
         Command::Records(arguments) => records::execute(&arguments),
         Command::Trust(command) => trust::execute(command),
         Command::Account(command) => super::block_on(accounts::execute(command)),

@@ -113,6 +113,15 @@ impl PeerClient {
         Self { pool: Pool::new(identity, limits.clone()), limits }
     }
 
+    /// Brings a connection up, for the calls that follow: TCP, TLS with the pinned key, HTTP/2.
+    ///
+    /// # Errors
+    /// [`PeerError`], as for any call.
+    pub async fn connect(&self, target: &Target) -> Result<SocketAddr, PeerError> {
+        let connecting = Box::pin(race::connection(&self.pool, target, self.limits.stagger));
+        connecting.await.map(|(address, _)| address)
+    }
+
     /// How many connections are kept.
     #[cfg(test)]
     pub(super) fn kept(&self) -> usize {

@@ -93,6 +93,9 @@ impl RecordSet {
     /// octoDNS wants semicolons escaped, and cuts long values itself.
     fn octodns(&self, owners: &[Owner], zone: &str) -> Result<String, ZoneError> {
         let mut text = String::from("---\n");
+        // Its provider wants the names in order.
+        let mut owners: Vec<_> = owners.iter().collect();
+        owners.sort_by(|a, b| a.name.cmp(&b.name));
         for owner in owners {
             let name = relative(&owner.name, zone)?;
             let _infallible =

@@ -1,0 +1,283 @@
+//! `distpos-gateway delivery check`: every stage on the way to another chain, timed; nothing is sent.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::{Args, Subcommand};
+use distpos_proto::{
+    address::AddressInput,
+    chain::ChainId,
+    wire::{Request, Response},
+};
+use distpos_resolver::{Gateway, Host, Resolve, Resolver, Route, RouteSource};
+use rand::{SeedableRng, rngs::StdRng};
+use serde::Serialize;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout},
+};
+
+use super::{Exit, Failure, FromConfig, admin_client::AdminClient, say, say_json};
+use crate::{
+    admin::{AccountState, AccountsView},
+    clock,
+    config::Config,
+    keyring::Keyring,
+    peer::{
+        PeerTransport, Target,
+        client::{ClientLimits, PeerClient},
+    },
+};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Look the chain up, call its gateways in the order in which they would be tried, and see
+    /// whether value would find an account.
+    Check(Arguments),
+}
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// An address on the other chain, or its chain-id.
+    #[arg(value_name = "ADDRESS|CHAIN-ID")]
+    to: String,
+    #[command(flatten)]
+    from: FromConfig,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One stage: what came of it, and how long it took.
+#[derive(Serialize)]
+struct Stage {
+    stage: &'static str,
+    /// Which gateway or address.
+    of: String,
+    ok: bool,
+    /// What was found, or what is wrong and what to do.
+    what: String,
+    ms: f64,
+}
+
+struct Report {
+    stages: Vec<Stage>,
+    exit: Exit,
+}
+
+pub(super) async fn execute(command: Command) -> Result<Exit, Failure> {
+    let Command::Check(arguments) = command;
+    let (chain, config) = (chain_of(&arguments.to)?, arguments.from.load()?);
+    let mut report = Report { stages: Vec::new(), exit: Exit::Done };
+    if !arguments.json {
+        say(format_args!("to {chain}; nothing is sent"))?;
+    }
+    walk(&config, chain, &mut report).await?;
+    if arguments.json {
+        let reached = report.exit == Exit::Done;
+        say_json(&serde_json::json!({
+            "chain": chain.to_string(), "ok": reached, "stages": report.stages,
+        }))?;
+    } else {
+        report.stages.iter().try_for_each(print)?;
+    }
+    Ok(report.exit)
+}
+
+fn chain_of(text: &str) -> Result<ChainId, Failure> {
+    match (text.parse(), ChainId::parse_input(text)) {
+        (Ok(AddressInput::At(address)), _) => Ok(address.chain()),
+        (_, Ok(chain)) => Ok(chain),
+        _ => Err(Failure::usage(format_args!(
+            "found {text:?}, expected an address with a chain-id, or a chain-id"
+        ))),
+    }
+}
+
+async fn walk(config: &Config, chain: ChainId, report: &mut Report) -> Result<(), Failure> {
+    let lookup = config.lookup().map_err(Failure::configuration)?;
+    let random = Box::new(StdRng::from_rng(&mut rand::rng()));
+    let resolver = Resolver::new(lookup, config.resolver_options(), clock::system(), random);
+    let start = Instant::now();
+    let route = match resolver.route(chain).await {
+        Ok(route) => route,
+        Err(error) => {
+            let exit = if error.is_permanent() { Exit::Unavailable } else { Exit::Temporary };
+            report.failed("look-up", chain, error, start, exit);
+            return Ok(());
+        }
+    };
+    report.done("look-up", chain, told(&route), start);
+    let ring = Keyring::load(&config.identity.directory).map_err(Failure::configuration)?;
+    let tls = ring.tls().map_err(Failure::configuration)?;
+    if route.admits(&tls.pin()) {
+        let what = "its records name this gateway's own key: a loop (5.4.6)";
+        report.failed("look-up", chain, what, start, Exit::Unavailable);
+        return Ok(());
+    }
+    let client = PeerClient::new(tls, ClientLimits::default());
+    let mut is_reached = false;
+    for gateway in route.to_try() {
+        is_reached |= call(&resolver, &client, config, &route, gateway, report).await;
+    }
+    // One gateway that answers is enough.
+    if is_reached {
+        report.exit = Exit::Done;
+    }
+    account(config, chain, report).await
+}
+
+fn told(route: &Route) -> String {
+    let source = match &route.source {
+        RouteSource::Static => "configuration".to_owned(),
+        RouteSource::Dns { name } => format!("TXT {name}"),
+    };
+    format!(
+        "{source} ({}), {} gateways, {} keys",
+        route.level,
+        route.gateways.len(),
+        route.keys.len()
+    )
+}
+
+/// Every address of one gateway; whether any of them answered as it should.
+async fn call(
+    resolver: &dyn Resolve,
+    client: &PeerClient,
+    config: &Config,
+    route: &Route,
+    gateway: &Gateway,
+    report: &mut Report,
+) -> bool {
+    let start = Instant::now();
+    let addresses = match resolver.addresses(gateway).await {
+        Ok(addresses) => addresses,
+        Err(error) => {
+            report.failed("addresses", gateway, error, start, Exit::Temporary);
+            return false;
+        }
+    };
+    let list: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    report.done("addresses", gateway, list.join(", "), start);
+    let mut is_reached = false;
+    for address in addresses {
+        is_reached |= call_one(client, config, route, gateway, address, report).await;
+    }
+    is_reached
+}
+
+async fn call_one(
+    client: &PeerClient,
+    config: &Config,
+    route: &Route,
+    gateway: &Gateway,
+    address: SocketAddr,
+    report: &mut Report,
+) -> bool {
+    let of = format!("{gateway} {address}");
+    let limit = ClientLimits::default().connect;
+    let start = Instant::now();
+    match timeout(limit, TcpStream::connect(address)).await {
+        Ok(Ok(_)) => report.done("tcp", &of, "connected", start),
+        Ok(Err(error)) => {
+            let what = format!("{error}: is the gateway running, and the port open on the way?");
+            report.failed("tcp", &of, what, start, Exit::Temporary);
+            return false;
+        }
+        Err(_) => {
+            let what = format!("no answer within {} s: does a firewall drop it?", limit.as_secs());
+            report.failed("tcp", &of, what, start, Exit::Temporary);
+            return false;
+        }
+    }
+    let host = match &gateway.host {
+        Host::Name(name) => name.to_string(),
+        Host::Address(address) => address.to_string(),
+    };
+    let target = Target { addresses: vec![address], host, pins: gateway.pins.clone() };
+    let start = Instant::now();
+    if let Err(error) = client.connect(&target).await {
+        report.failed("tls", &of, error, start, Exit::Temporary);
+        return false;
+    }
+    report.done("tls", &of, "its key is the one that is pinned", start);
+    let start = Instant::now();
+    let (own, chain) = (config.chain.id, route.chain);
+    let what = match client.call(&target, own, chain, Request::Hello).await {
+        Ok(Response::Hello(hello)) if hello.chain == chain => {
+            let what = format!(
+                "chain {} genesis {}, head {}, up to {} messages a request",
+                hello.chain, hello.tag, hello.head.height, hello.request_messages_max
+            );
+            report.done("hello", &of, what, start);
+            return true;
+        }
+        Ok(Response::Hello(hello)) => format!("it serves the chain {}", hello.chain),
+        Ok(Response::Refused(reply)) => format!("{} {}", reply.code, reply.text()),
+        Ok(_) => "it answers something else".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    report.failed("hello", &of, what, start, Exit::Temporary);
+    false
+}
+
+/// Whether value would find an open account on this side; the running gateway knows.
+async fn account(config: &Config, chain: ChainId, report: &mut Report) -> Result<(), Failure> {
+    let (admin, start) = (AdminClient::new(config), Instant::now());
+    if !admin.is_there().await {
+        let what = "not known: the gateway of this configuration is not running";
+        report.done("account", chain, what, start);
+        return Ok(());
+    }
+    let view: Option<AccountsView> = admin.get("/v1/accounts").await?;
+    let name = chain.to_string();
+    let accounts = view.into_iter().flat_map(|view| view.accounts);
+    let accounts: Vec<_> = accounts.filter(|account| account.chain == name).collect();
+    let passes = |state| matches!(state, AccountState::Open | AccountState::Strained);
+    let open = accounts.iter().filter(|account| passes(account.state));
+    let open: Vec<_> = open.map(|account| account.asset.as_str()).collect();
+    let what = match (open.is_empty(), accounts.is_empty()) {
+        (false, _) => format!("open in {}", open.join(", ")),
+        (true, false) => "none is open: value waits or is refused (`account list`)".to_owned(),
+        (true, true) => {
+            "none: messages without value pass, value does not (`account open`)".to_owned()
+        }
+    };
+    report.done("account", chain, what, start);
+    Ok(())
+}
+
+impl Report {
+    fn done(
+        &mut self,
+        stage: &'static str,
+        of: impl std::fmt::Display,
+        what: impl std::fmt::Display,
+        start: Instant,
+    ) {
+        let (of, what, ms) = (of.to_string(), what.to_string(), millis(start.elapsed()));
+        self.stages.push(Stage { stage, of, ok: true, what, ms });
+    }
+
+    fn failed(
+        &mut self,
+        stage: &'static str,
+        of: impl std::fmt::Display,
+        what: impl std::fmt::Display,
+        start: Instant,
+        exit: Exit,
+    ) {
+        let (of, what, ms) = (of.to_string(), what.to_string(), millis(start.elapsed()));
+        self.stages.push(Stage { stage, of, ok: false, what, ms });
+        self.exit = exit;
+    }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
+}
+
+fn print(stage: &Stage) -> Result<(), Failure> {
+    let Stage { stage, of, ok, what, ms } = stage;
+    let verdict = if *ok { "ok" } else { "FAILED" };
+    say(format_args!("{stage:<10} {ms:>8.1} ms  {verdict:<6} {of}: {what}"))
+}

@@ -1,0 +1,384 @@
+//! `distpos-gateway key`: the chain keys of this gateway, and turning them over.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::{Args, Subcommand};
+use distpos_proto::{
+    record::{self, Selector},
+    time::UnixSeconds,
+};
+use distpos_resolver::{
+    Authority, LookupError,
+    publish::{Format, RecordSet},
+};
+use serde_json::{Value, json};
+
+use super::{Exit, Failure, FromConfig, say, say_json};
+use crate::{
+    admin::Reason,
+    cli::own_records::Publishing,
+    clock::{self, moment},
+    config::Config,
+    keyring::{
+        Keyring, KeyringError, State,
+        walk::{NotYet, OLD_FOR, Shown, Step, View},
+    },
+};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Show the keys, and how far each is.
+    List(ListArguments),
+    /// Take the next step of a turn-over: make a key, let it sign, revoke the old one, remove it. A
+    /// step whose time has not come is refused (75), and says when it may be taken.
+    Rotate(RotateArguments),
+    /// End a key at once: it is lost or stolen.
+    Retire(RetireArguments),
+    /// Say at which selector the first key was published, where `key list` shows another.
+    Name(NameArguments),
+}
+
+#[derive(Args)]
+pub(super) struct ListArguments {
+    #[command(flatten)]
+    from: FromConfig,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct RotateArguments {
+    #[command(flatten)]
+    from: FromConfig,
+    #[command(flatten)]
+    publishing: Publishing,
+    /// Why, for whoever reads it later.
+    #[arg(long)]
+    reason: Reason,
+    /// An authoritative server, ADDRESS:PORT; may be given several times. Else those that DNS names,
+    /// at port 53.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    server: Vec<SocketAddr>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct RetireArguments {
+    /// The key's selector, as `key list` shows it.
+    selector: Selector,
+    #[command(flatten)]
+    from: FromConfig,
+    #[command(flatten)]
+    publishing: Publishing,
+    /// Why, for whoever reads it later.
+    #[arg(long)]
+    reason: Reason,
+    /// Make another key in its place, if it is the only one. Nobody endorses that one: peers wait 72
+    /// hours, or their operators pin it.
+    #[arg(long)]
+    replace: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct NameArguments {
+    /// The label of the key's record.
+    selector: Selector,
+    #[command(flatten)]
+    from: FromConfig,
+}
+
+pub(super) async fn execute(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::List(arguments) => list(&arguments),
+        Command::Rotate(arguments) => rotate(&arguments).await,
+        Command::Retire(arguments) => retire(&arguments),
+        Command::Name(arguments) => name(&arguments),
+    }
+}
+
+fn load(config: &Config) -> Result<Keyring, Failure> {
+    Keyring::load(&config.identity.directory).map_err(Failure::configuration)
+}
+
+fn failed(error: KeyringError) -> Failure {
+    Failure::new(Exit::Configuration, error)
+}
+
+fn list(arguments: &ListArguments) -> Result<Exit, Failure> {
+    let ring = load(&arguments.from.load()?)?;
+    let rows = ring.keys().iter().map(|key| {
+        json!({
+            "selector": key.selector.to_string(),
+            "key": key.key.to_string(),
+            "state": key.state.word(),
+            "since": key.since.0,
+        })
+    });
+    if arguments.json {
+        say_json(&json!({ "keys": rows.collect::<Vec<_>>() }))?;
+        return Ok(Exit::Done);
+    }
+    for key in ring.keys() {
+        let since = moment(key.since.millis().0);
+        say(format_args!(
+            "{:<12} {:<9} since {since}  {}",
+            key.selector,
+            key.state.word(),
+            key.key
+        ))?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn rotate(arguments: &RotateArguments) -> Result<Exit, Failure> {
+    let config = arguments.from.load()?;
+    let mut ring = load(&config)?;
+    // What was printed last time, in case that is what is not published yet.
+    let before = arguments.publishing.records(&config, &ring)?;
+    let now = clock::system()().seconds();
+    let view = match ring.needs_view() {
+        true => Some(look(arguments, &config, &before.set).await?),
+        false => None,
+    };
+    let step = match ring.next(view.as_ref(), now) {
+        Ok(step) => step,
+        Err(not_yet) => return wait(arguments, &before.set, &before.zone, &not_yet),
+    };
+    let told = take(&config, arguments, &mut ring, &step, now)?;
+    let after = arguments.publishing.records(&config, &ring)?;
+    let is_changed = after.set != before.set;
+    let lines = after.set.print(Format::Zone, &after.zone).map_err(Failure::usage)?;
+    if arguments.json {
+        say_json(&json!({
+            "step": told.step, "selector": told.selector, "next": told.next,
+            "publish": is_changed.then(|| lines.lines().collect::<Vec<_>>()),
+        }))?;
+        return Ok(Exit::Done);
+    }
+    say(&told.text)?;
+    if is_changed {
+        say(format_args!(
+            "\nPublish now, in place of what these names hold:\n{}",
+            lines.trim_end()
+        ))?;
+    }
+    say(format_args!("\n{}", told.next))?;
+    Ok(Exit::Done)
+}
+
+/// What a step was, for people and scripts.
+struct Told {
+    step: &'static str,
+    selector: String,
+    text: String,
+    next: String,
+}
+
+fn take(
+    config: &Config,
+    arguments: &RotateArguments,
+    ring: &mut Keyring,
+    step: &Step,
+    now: UnixSeconds,
+) -> Result<Told, Failure> {
+    let at = |time: UnixSeconds| moment(time.millis().0);
+    let again = "then run `key rotate` again";
+    let (step, selector, text, next) = match step {
+        Step::Make => {
+            let genesis = arguments.publishing.genesis_of(config, ring)?;
+            let made = ring.make(config.chain.id, genesis, now).map_err(failed)?;
+            let selector = made.selector.clone();
+            let text =
+                format!("made the key {} at {selector}, endorsed by the one that signs", made.key);
+            let next = format!("Wait until every authoritative server has it, {again}.");
+            ("made", selector, text, next)
+        }
+        Step::Published { selector, until } => {
+            let moves = [(selector.clone(), State::Published)];
+            ring.shift(&moves, now).map_err(failed)?;
+            let text = format!("{selector} is on every authoritative server");
+            let next =
+                format!("It may sign from {}, when every resolver has it: {again}.", at(*until));
+            ("published", selector.clone(), text, next)
+        }
+        Step::Sign { new, old } => {
+            let moves = [(new.clone(), State::Signing), (old.clone(), State::Old)];
+            ring.shift(&moves, now).map_err(failed)?;
+            let until = UnixSeconds(now.0.saturating_add(OLD_FOR.as_secs()));
+            let text = format!("{new} signs from the gateway's next start on, and {old} beside it");
+            let next = format!(
+                "Restart the gateway now. Leave {old} published until {}: {again}.",
+                at(until)
+            );
+            ("signing", new.clone(), text, next)
+        }
+        Step::Revoke { selector } => {
+            ring.shift(&[(selector.clone(), State::Revoked)], now).map_err(failed)?;
+            let text = format!("{selector} is revoked");
+            let next = format!("Restart the gateway, publish that, wait a day, {again}.");
+            ("revoked", selector.clone(), text, next)
+        }
+        Step::Remove { selector } => {
+            ring.shift(&[(selector.clone(), State::Removed)], now).map_err(failed)?;
+            let text = format!("{selector} is gone: take its record out of the zone");
+            ("removed", selector.clone(), text, "The turn-over is complete.".to_owned())
+        }
+    };
+    tracing::info!(target: "distpos", "key {selector}: {step}: {}", arguments.reason);
+    Ok(Told { step, selector: selector.to_string(), text, next })
+}
+
+fn wait(
+    arguments: &RotateArguments,
+    set: &RecordSet,
+    zone: &str,
+    not_yet: &NotYet,
+) -> Result<Exit, Failure> {
+    let lines = set.print(Format::Zone, zone).map_err(Failure::usage)?;
+    let publish = matches!(not_yet, NotYet::Unpublished { .. });
+    if arguments.json {
+        let left = match not_yet {
+            NotYet::TooEarly { left, .. } => json!(left.as_secs()),
+            NotYet::Unpublished { .. } => Value::Null,
+        };
+        say_json(&json!({
+            "step": Value::Null, "waits": not_yet.to_string(), "seconds_left": left,
+            "publish": publish.then(|| lines.lines().collect::<Vec<_>>()),
+        }))?;
+    } else if publish {
+        say(format_args!("To be published:\n{}", lines.trim_end()))?;
+    }
+    Err(Failure::temporary(not_yet))
+}
+
+/// What every authoritative server shows of the keys.
+async fn look(
+    arguments: &RotateArguments,
+    config: &Config,
+    set: &RecordSet,
+) -> Result<View, Failure> {
+    let name = set.anchor.gateways();
+    let found = match arguments.server.as_slice() {
+        [] => Authority::of(&config.lookup().map_err(Failure::configuration)?, &name).await,
+        servers => Authority::at(servers, &name).await,
+    };
+    let authority = found.map_err(|error| {
+        Failure::temporary(format_args!("authoritative servers of {name}: {error}"))
+    })?;
+    let (mut keys, mut longest) = (std::collections::BTreeMap::new(), set.ttl);
+    for selector in set.keys.keys() {
+        let answers = authority.txt(&set.anchor.key(selector)).await;
+        longest = answers
+            .iter()
+            .filter_map(|(_, it)| it.as_ref().ok())
+            .map(|it| it.ttl)
+            .fold(longest, u32::max);
+        let read = answers.into_iter().map(|(server, answer)| match answer {
+            Ok(answer) => match record::key(&answer.records, config.chain.id) {
+                Ok(record) => record.key.map_or(Shown::Revoked, Shown::Key),
+                Err(wrong) => Shown::Unsettled(format!("{server}: {wrong}")),
+            },
+            Err(LookupError::NotFound { .. }) => Shown::Nothing,
+            Err(error) => Shown::Unsettled(format!("{server}: {error}")),
+        });
+        keys.insert(selector.clone(), together(read));
+    }
+    let mut named = None;
+    for (at, (_, answer)) in authority.txt(&set.anchor.policy()).await.into_iter().enumerate() {
+        let policy =
+            answer.ok().and_then(|it| record::policy(&it.records, config.chain.id).ok()?);
+        let selectors = policy.map(|policy| policy.selectors);
+        if at > 0 && named != selectors {
+            named = None;
+            break;
+        }
+        named = selectors;
+    }
+    let nothing = authority.negative_ttl().await.map_err(Failure::temporary)?;
+    let held_for = Duration::from_secs(longest.max(nothing).into());
+    Ok(View { keys, named, held_for })
+}
+
+/// What all servers show, or that they do not show the same.
+fn together(shown: impl Iterator<Item = Shown>) -> Shown {
+    let mut shown = shown.peekable();
+    let Some(first) = shown.next() else { return Shown::Unsettled("no server".into()) };
+    match shown.find(|other| *other != first) {
+        None => first,
+        Some(Shown::Unsettled(what)) => Shown::Unsettled(what),
+        Some(_) => Shown::Unsettled("servers differ".into()),
+    }
+}
+
+fn retire(arguments: &RetireArguments) -> Result<Exit, Failure> {
+    let config = arguments.from.load()?;
+    let (mut ring, now) = (load(&config)?, clock::system()().seconds());
+    let selector = &arguments.selector;
+    let key = ring.keys().iter().find(|key| key.selector == *selector);
+    let key = key.ok_or_else(|| {
+        Failure::usage(format_args!("{selector} is no key of this gateway; see `key list`"))
+    })?;
+    if key.state >= State::Revoked {
+        return Err(Failure::of(
+            Exit::Unavailable,
+            format_args!("{selector} is {} already", key.state.word()),
+        ));
+    }
+    let mut moves = vec![(selector.clone(), State::Revoked)];
+    if key.state == State::Signing {
+        moves.push((successor(arguments, &config, &mut ring, now)?, State::Signing));
+    }
+    ring.shift(&moves, now).map_err(failed)?;
+    tracing::info!(target: "distpos", "key {selector}: retired: {}", arguments.reason);
+    let own = arguments.publishing.records(&config, &ring)?;
+    let lines = own.set.print(Format::Zone, &own.zone).map_err(Failure::usage)?;
+    let signs = ring.current().selector.to_string();
+    if arguments.json {
+        let publish: Vec<_> = lines.lines().collect();
+        say_json(&json!({ "retired": selector.to_string(), "signs": signs, "publish": publish }))?;
+        return Ok(Exit::Done);
+    }
+    say(format_args!(
+        "{selector} is retired: {}\nRestart the gateway at once; {signs} signs from then on.\n\n\
+         Publish at once, in place of what these names hold:\n{}",
+        arguments.reason,
+        lines.trim_end()
+    ))?;
+    Ok(Exit::Done)
+}
+
+/// Who signs in the place of the key that is retired: an old or new one that peers believe, else one
+/// that is made now.
+fn successor(
+    arguments: &RetireArguments,
+    config: &Config,
+    ring: &mut Keyring,
+    now: UnixSeconds,
+) -> Result<Selector, Failure> {
+    let others = ring.keys().iter().filter(|key| key.selector != arguments.selector);
+    let believed = others.filter(|key| matches!(key.state, State::Old | State::Published));
+    if let Some(next) = believed.max_by_key(|key| key.since) {
+        return Ok(next.selector.clone());
+    }
+    if !arguments.replace {
+        let what = "it is the only key that peers believe: --replace makes another, which they \
+                    believe after 72 hours or when their operators pin it; if it is not stolen, \
+                    `key rotate` does without";
+        return Err(Failure::of(Exit::Unavailable, what));
+    }
+    let genesis = arguments.publishing.genesis_of(config, ring)?;
+    Ok(ring.make(config.chain.id, genesis, now).map_err(failed)?.selector.clone())
+}
+
+fn name(arguments: &NameArguments) -> Result<Exit, Failure> {
+    let mut ring = load(&arguments.from.load()?)?;
+    ring.rename_first(&arguments.selector).map_err(failed)?;
+    say(format_args!("the key is published at {}", arguments.selector))?;
+    Ok(Exit::Done)
+}
