@@ -20,8 +20,14 @@ mod accounts;
 #[path = "process/admin.rs"]
 mod admin;
 
+#[path = "process/administrator.rs"]
+mod administrator;
+
 #[path = "process/crash.rs"]
 mod crash;
+
+#[path = "process/delivery.rs"]
+mod delivery;
 
 #[path = "process/disk.rs"]
 mod disk;

@@ -5,6 +5,8 @@ mod bind;
 #[cfg(test)]
 mod cache;
 #[cfg(test)]
+mod checking;
+#[cfg(test)]
 mod dnssec;
 #[cfg(test)]
 mod hostile;

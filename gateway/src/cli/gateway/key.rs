@@ -68,7 +68,8 @@ pub(super) struct RotateArguments {
 #[derive(Args)]
 pub(super) struct RetireArguments {
     /// The key's selector, as `key list` shows it.
-    selector: Selector,
+    #[arg(value_name = "SELECTOR")]
+    retired: Selector,
     #[command(flatten)]
     from: FromConfig,
     #[command(flatten)]
@@ -319,7 +320,7 @@ fn together(shown: impl Iterator<Item = Shown>) -> Shown {
 fn retire(arguments: &RetireArguments) -> Result<Exit, Failure> {
     let config = arguments.from.load()?;
     let (mut ring, now) = (load(&config)?, clock::system()().seconds());
-    let selector = &arguments.selector;
+    let selector = &arguments.retired;
     let key = ring.keys().iter().find(|key| key.selector == *selector);
     let key = key.ok_or_else(|| {
         Failure::usage(format_args!("{selector} is no key of this gateway; see `key list`"))
@@ -361,7 +362,7 @@ fn successor(
     ring: &mut Keyring,
     now: UnixSeconds,
 ) -> Result<Selector, Failure> {
-    let others = ring.keys().iter().filter(|key| key.selector != arguments.selector);
+    let others = ring.keys().iter().filter(|key| key.selector != arguments.retired);
     let believed = others.filter(|key| matches!(key.state, State::Old | State::Published));
     if let Some(next) = believed.max_by_key(|key| key.since) {
         return Ok(next.selector.clone());
