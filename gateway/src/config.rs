@@ -13,7 +13,7 @@ use std::{
 use distpos_proto::{
     chain::ChainId, key::PublicKey, message::Asset, record::HostName, trust::TrustLevel,
 };
-use distpos_resolver::{Options, StaticRoute};
+use distpos_resolver::{CHAINS_MAX_DEFAULT, Options, StaticRoute};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -156,6 +156,9 @@ pub struct Resolver {
     pub trust_ad: bool,
     /// Whether gateways at loopback, private and other special addresses are connected to.
     pub allow_special: bool,
+    /// Most chains whose answers are kept in memory.
+    #[serde(deserialize_with = "text::optional_positive")]
+    pub chains_max: Option<u64>,
 }
 
 /// The least level for each use of what DNS says.
@@ -283,6 +286,11 @@ impl Config {
             roots: self.resolver.roots.clone(),
             static_routes: self.routes.iter().map(route).collect(),
             allow_special: self.resolver.allow_special,
+            // More than memory has room for are never there.
+            chains_max: self
+                .resolver
+                .chains_max
+                .map_or(CHAINS_MAX_DEFAULT, |max| usize::try_from(max).unwrap_or(usize::MAX)),
             ..Options::default()
         }
     }

@@ -79,8 +79,11 @@ const ADDRESSES_MAX: usize = 2;
 const FAILED_MAX: usize = 4_096;
 const SEEN_MAX: usize = 65_536;
 
+/// Most chains whose answers are kept, unless the operator says otherwise, about 1.6 kB each.
+pub const CHAINS_MAX_DEFAULT: usize = 10_000;
+
 /// What the operator says about look-ups.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Domains under which chains are found, in the order in which they are asked.
     pub roots: Vec<HostName>,
@@ -90,6 +93,20 @@ pub struct Options {
     pub allow_special: bool,
     /// Which ports records may name.
     pub ports: PortRule,
+    /// Most chains, and most hosts, whose answers are kept. Of what is evicted only time is lost.
+    pub chains_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            roots: Vec::new(),
+            static_routes: BTreeMap::new(),
+            allow_special: false,
+            ports: PortRule::default(),
+            chains_max: CHAINS_MAX_DEFAULT,
+        }
+    }
 }
 
 /// Resolves by static routes and DNS, and keeps what it learnt.
@@ -108,15 +125,16 @@ impl<L: Lookup> Resolver<L> {
     /// A resolver that knows nothing yet. `random` shuffles gateways of one priority.
     #[must_use]
     pub fn new(lookup: L, options: Options, clock: Clock, random: Box<dyn Rng + Send>) -> Self {
+        let chains_max = options.chains_max.max(1);
         Self {
             lookup,
             options,
             clock,
             random: Mutex::new(random),
-            routes: Cache::default(),
-            hosts: Cache::default(),
+            routes: Cache::new(chains_max),
+            hosts: Cache::new(chains_max),
             failed: Mutex::new(Timed::new(FAILED_MAX)),
-            seen: Mutex::new(Timed::new(SEEN_MAX)),
+            seen: Mutex::new(Timed::new(SEEN_MAX.max(chains_max))),
         }
     }
 
@@ -170,7 +188,11 @@ impl<L: Lookup> Resolver<L> {
             failed,
             // A stale answer may reach a chain; whether a key is still good only DNS can say.
             keys: if served.stale { Vec::new() } else { keys_of(&found.keys) },
-            key_records: if served.stale { BTreeMap::new() } else { found.keys.clone() },
+            key_records: if served.stale {
+                BTreeMap::new()
+            } else {
+                found.keys.iter().cloned().collect()
+            },
             policy: found.policy.clone(),
             source: RouteSource::Dns { name: found.name.clone() },
             level: if found.secure { TrustLevel::Dnssec } else { TrustLevel::Pinned },
@@ -319,8 +341,8 @@ fn one_of_each_kind(addresses: &[IpAddr]) -> Vec<IpAddr> {
 }
 
 /// The keys of records that are not revoked, ascending by their bytes.
-fn keys_of(records: &BTreeMap<Selector, KeyRecord>) -> Vec<PublicKey> {
-    let keys: BTreeSet<PublicKey> = records.values().filter_map(|record| record.key).collect();
+fn keys_of(records: &[(Selector, KeyRecord)]) -> Vec<PublicKey> {
+    let keys: BTreeSet<_> = records.iter().filter_map(|(_, record)| record.key).collect();
     keys.into_iter().collect()
 }
 

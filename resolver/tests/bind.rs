@@ -12,8 +12,8 @@ use std::{
 
 use distpos_proto::record::{KeyRecord, RecordError};
 use distpos_resolver::{
-    HickoryLookup, Lookup, LookupError, LookupFailure, Negative, Options, Resolve, ResolveError,
-    Resolver, Security,
+    Budget, HickoryLookup, Lookup, LookupError, LookupFailure, Negative, Options, Resolve,
+    ResolveError, Resolver, Security,
 };
 use tempfile::TempDir;
 
@@ -217,6 +217,25 @@ async fn binds_large_answers_come_over_tcp() {
     assert!(answer.records.iter().map(Vec::len).sum::<usize>() > 1_232);
     let route = named.resolver("chains.test").route(chain("b16")).await.unwrap();
     assert_eq!(route.gateways.len(), 6);
+}
+
+/// More than any answer holds: who publishes that is not reached, and costs nobody much.
+#[tokio::test]
+#[ignore = "needs bind9"]
+async fn ten_thousand_records_are_given_up_within_the_budget() {
+    let named = Named::serving(|directory, port| {
+        write_files(directory, port);
+        let mut zone = START.to_owned();
+        for number in 0..10_000 {
+            writeln!(zone, "_distpos.e2e4 IN TXT \"v=DPOS1; c=e2e4; h=gw{number}.village.test\"")
+                .unwrap();
+        }
+        fs::write(directory.join("chains.test"), zone).unwrap();
+    });
+    let start = tokio::time::Instant::now();
+    let error = named.resolver("chains.test").route(chain("e2e4")).await.unwrap_err();
+    assert!(!error.is_permanent(), "{error:?}");
+    assert!(start.elapsed() < Budget::TIME_MAX, "{:?}", start.elapsed());
 }
 
 #[tokio::test]

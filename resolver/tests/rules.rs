@@ -418,6 +418,29 @@ async fn records_do_not_lead_to_special_addresses() {
     assert_eq!(error, Err(temporary("gw1.village.test", cause)));
 }
 
+/// DNS rebinding: a name that led outside leads inside the next time it is looked up.
+#[tokio::test(start_paused = true)]
+async fn a_name_that_turns_inward_is_not_followed() {
+    let world = World::new();
+    let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+    let gateway = Gateway::of(&gateway("e2e4", 1)).unwrap();
+    world.zone.publish_addresses("gw1.village.test", 1, [ip("9.9.9.9")]);
+    let outside: SocketAddr = "9.9.9.9:7333".parse().unwrap();
+    assert_eq!(world.resolver.addresses(&gateway).await, Ok(vec![outside]));
+    for inward in ["127.0.0.1", "169.254.169.254", "::1", "64:ff9b::a00:1", "fe80::1"] {
+        world.zone.publish_addresses("gw1.village.test", 1, [ip(inward)]);
+        // What is kept was checked, and is what is called: nobody looks the name up again.
+        assert_eq!(world.resolver.addresses(&gateway).await, Ok(vec![outside]), "{inward}");
+        world.hands.forward(40);
+        let (host, address) = (host("gw1.village.test"), ip(inward));
+        let refused = ResolveError::SpecialAddress { host, address };
+        assert_eq!(world.resolver.addresses(&gateway).await, Err(refused), "{inward}");
+        world.zone.publish_addresses("gw1.village.test", 1, [ip("9.9.9.9")]);
+        world.hands.forward(40);
+        assert_eq!(world.resolver.addresses(&gateway).await, Ok(vec![outside]), "{inward}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_asked_depends_on_names_only() {
     let world = World::new();

@@ -28,9 +28,6 @@ const STALE_FOR: Duration = Duration::from_hours(24);
 const BACK_OFF: Duration = Duration::from_secs(2);
 const BACK_OFF_MAX: Duration = Duration::from_secs(30);
 
-/// Most entries, about 1 kB each.
-const ENTRIES_MAX: usize = 10_000;
-
 /// Answers by what was asked.
 pub(super) struct Cache<K, V> {
     state: Mutex<State<K, V>>,
@@ -111,14 +108,13 @@ enum Held<V> {
     BackedOff(Result<Served<V>, ResolveError>),
 }
 
-impl<K: Ord + Clone, V: Clone> Default for Cache<K, V> {
-    fn default() -> Self {
-        let state = State { entries: BTreeMap::new(), ends: Timed::new(ENTRIES_MAX) };
+impl<K: Ord + Clone, V: Clone> Cache<K, V> {
+    /// Room for so many answers; beyond it the one that would end first makes room.
+    pub(super) fn new(entries_max: usize) -> Self {
+        let state = State { entries: BTreeMap::new(), ends: Timed::new(entries_max) };
         Self { state: Mutex::new(state), flights: Mutex::default() }
     }
-}
 
-impl<K: Ord + Clone, V: Clone> Cache<K, V> {
     /// What is held, or what `fetch` gets. However many wait for one key, one of them fetches; if
     /// it is cancelled, the next one does.
     pub(super) async fn get<F: Future<Output = Result<Fetched<V>, ResolveError>>>(
