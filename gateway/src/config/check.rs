@@ -5,6 +5,7 @@ use distpos_proto::{
     chain::ChainId,
     key::KeySet,
     message::Message,
+    record::HostName,
 };
 
 use super::{Admin, Config, GasBudget, Hooks, Node, policy::POINTS_AT_FIRST};
@@ -14,6 +15,7 @@ pub(super) fn refusal(config: &Config) -> Option<(&'static str, String)> {
     submission_is_guarded(config)
         .or_else(|| own_chain_is_no_peer(config))
         .or_else(|| threshold_fits(config))
+        .or_else(|| roots_are_asked(config))
         .or_else(|| level_is_a_filter(config))
         .or_else(|| hooks_can_be_asked(config))
         .or_else(|| rules_name_local_addresses(config))
@@ -49,6 +51,18 @@ fn threshold_fits(config: &Config) -> Option<(&'static str, String)> {
     }
     let error = KeySet::new(keys.iter().copied(), th).err()?;
     Some(("identity.th", error.to_string()))
+}
+
+/// RFC 6761: names that resolvers answer by themselves, so that a chain there is never found.
+const SPECIAL_NAMES: [&str; 4] = ["local", "localhost", "onion", "invalid"];
+
+fn roots_are_asked(config: &Config) -> Option<(&'static str, String)> {
+    let last = |root: &HostName| root.as_str().rsplit('.').next().unwrap_or_default().to_owned();
+    let is_special = |root: &&HostName| SPECIAL_NAMES.contains(&last(root).as_str());
+    let root = config.resolver.roots.iter().find(is_special)?;
+    let what =
+        format!("found {root}, expected a domain that name servers are asked for (RFC 6761)");
+    Some(("resolver.roots", what))
 }
 
 fn level_is_a_filter(config: &Config) -> Option<(&'static str, String)> {

@@ -146,6 +146,11 @@ fn an_error_names_file_line_and_key() {
              listen.token (a file) beside it",
         ),
         (
+            format!("{LEDGER}[resolver]\nroots = [\"chains.local\"]\n"),
+            "etc/gateway.toml:11: resolver.roots: found chains.local, expected a domain that name \
+             servers are asked for (RFC 6761)",
+        ),
+        (
             format!("{LEDGER}[trust]\nroute = \"signed\"\n"),
             "etc/gateway.toml:11: trust.route: found \"signed\", expected pinned, dnssec or static",
         ),
