@@ -202,7 +202,9 @@ impl Keyring {
     pub fn policy_id(&self) -> String {
         let day = self.keys[0].selector.as_str().trim_start_matches('k').to_owned();
         let changes = self.changes.saturating_add(1);
-        let valid = !day.is_empty() && day.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        // A label may be longer than an id, and have hyphens.
+        let valid =
+            (1..=20).contains(&day.len()) && day.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if valid { format!("{day}{changes:02}") } else { format!("{changes}") }
     }
 

@@ -159,6 +159,7 @@ fn gateway(admin: &Admin) -> Answer {
         tag: facts.tag.to_string(),
         family: facts.family.to_string(),
         pid: std::process::id(),
+        keys: admin.gateway.identity.keys.iter().map(|key| key.public().to_string()).collect(),
         frozen: frozen.collect(),
     }))
 }

@@ -32,6 +32,9 @@ pub struct GatewayView {
     pub family: String,
     /// The gateway's process.
     pub pid: u32,
+    /// The chain keys it signs with, since its start.
+    #[serde(default)]
+    pub keys: Vec<String>,
     /// Chains that are not believed any more.
     pub frozen: Vec<FrozenView>,
 }

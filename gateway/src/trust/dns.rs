@@ -46,9 +46,22 @@ const LOOK_UPS_MAX: usize = 8;
 /// Most routes of which it is remembered that they were observed, some 100 bytes each.
 const OBSERVED_MAX: usize = 65_536;
 
+/// When selectors are asked again that could not be asked: name servers that fail must not hold up
+/// each delivery by their time-outs.
+const ASKED_AGAIN: Duration = Duration::from_secs(60);
+
 /// Which answer of each chain was taken in last, and whether its route may be used.
 #[derive(Debug, Default)]
-pub struct Answers(BTreeMap<ChainId, (UnixMillis, Result<(), RouteRefused>)>);
+pub struct Answers(BTreeMap<ChainId, Taken>);
+
+/// An answer that was taken in.
+#[derive(Debug, Clone)]
+struct Taken {
+    fetched: UnixMillis,
+    verdict: Result<(), RouteRefused>,
+    /// When to take it in again, since a part of it is missing; none if it is whole.
+    again: Option<UnixMillis>,
+}
 
 /// Whom this gateway believes of a chain, and how that came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,11 +118,11 @@ pub async fn observe(gateway: &Gateway, route: &Route) -> Result<(), Reply> {
     let operator = anchor.as_ref().map(Anchor::as_operators);
     let is_under = kept.as_ref().is_none_or(|state| state.is_under(operator));
     let before = last(gateway, chain);
-    if let Some((at, verdict)) = &before
-        && *at == fetched
-        && (is_under || route.stale)
+    if let Some(taken) = &before
+        && taken.fetched == fetched
+        && (route.stale || (is_under && taken.again.is_none_or(|again| gateway.now() < again)))
     {
-        return verdict.clone().map_err(|refused| not_used(chain, &refused));
+        return taken.verdict.clone().map_err(|refused| not_used(chain, &refused));
     }
     if route.stale {
         return Ok(());
@@ -121,14 +134,13 @@ pub async fn observe(gateway: &Gateway, route: &Route) -> Result<(), Reply> {
         gateway.emit(told(chain, &one));
     }
     if let Err(refused) = &verdict
-        && before.is_none_or(|(_, before)| before.as_ref() != Err(refused))
+        && before.is_none_or(|before| before.verdict.as_ref() != Err(refused))
     {
         let what = format!("route of {chain} is not used: {refused}");
         gateway.emit(Event::Alert { what });
     }
-    if is_whole {
-        remember(gateway, chain, fetched, verdict.clone());
-    }
+    let again = (!is_whole).then(|| gateway.now().after(ASKED_AGAIN));
+    remember(gateway, chain, Taken { fetched, verdict: verdict.clone(), again });
     verdict.map_err(|refused| not_used(chain, &refused))
 }
 
@@ -195,19 +207,14 @@ fn full(gateway: &Gateway, error: &SpoolError) -> Reply {
     Reply::new(Code::SPOOL_FULL, "what DNS says cannot be kept now").retry_after(60)
 }
 
-fn last(gateway: &Gateway, chain: ChainId) -> Option<(UnixMillis, Result<(), RouteRefused>)> {
+fn last(gateway: &Gateway, chain: ChainId) -> Option<Taken> {
     let answers = gateway.answers.lock().unwrap_or_else(PoisonError::into_inner);
     answers.0.get(&chain).cloned()
 }
 
-fn remember(
-    gateway: &Gateway,
-    chain: ChainId,
-    fetched: UnixMillis,
-    verdict: Result<(), RouteRefused>,
-) {
+fn remember(gateway: &Gateway, chain: ChainId, taken: Taken) {
     let mut answers = gateway.answers.lock().unwrap_or_else(PoisonError::into_inner);
-    answers.0.insert(chain, (fetched, verdict));
+    answers.0.insert(chain, taken);
     if answers.0.len() > OBSERVED_MAX {
         // Whichever it is, it is only taken in once more than necessary.
         answers.0.pop_first();

@@ -189,6 +189,45 @@ async fn a_chain_key_and_a_host_turn_over_with_messages_in_flight() {
     assert_eq!(world.audit(&[&a, &b]).await, Tally { delivered: 5, ..Tally::default() });
 }
 
+/// The policy names only the new key; what the old one signs counts for as long as it is published.
+#[tokio::test(start_paused = true)]
+async fn what_an_old_key_signs_is_believed_while_it_is_published() {
+    let world = two_keys(12).await;
+    world.zone.set_security(Security::Secure);
+    let published = Published::new(&world, Family::Attested);
+    published.key(1, None).select(&["k1"]);
+    let a = world.start("e2e4", 1, Family::Attested);
+    let b = by_dns(&world, Family::Attested, TrustLevel::Dnssec);
+    world.send("e2e4", world.user("b1c2"), 10, 0).await;
+    world.until_empty(SOON, &[&a, &b]).await;
+    published.key(2, Some(1)).select(&["k1", "k2"]);
+    world.pass(SEEN).await;
+    published.select(&["k2"]);
+    world.pass(SEEN).await;
+    // Headers there, receipts here, by the first key alone.
+    world.send("e2e4", world.user("b1c2"), 20, 0).await;
+    world.send("b1c2", world.user("e2e4"), 30, 0).await;
+    world.until_empty(SOON, &[&a, &b]).await;
+    // A server that fails for the old key's name alone says nothing of it, and holds up nothing.
+    let name = published.anchor.key(&selector("k1"));
+    world.zone.fail(&name, Fault::Silent);
+    world.pass(SEEN).await;
+    world.send("e2e4", world.user("b1c2"), 40, 0).await;
+    world.until_empty(SOON, &[&a, &b]).await;
+    world.zone.heal();
+    // Proven to be gone, it counts no more.
+    world.zone.remove(&name);
+    world.pass(SEEN).await;
+    assert_eq!(world.happened_with(&["trust of e2e4", "is published no more"]), 1);
+    let id = world.send("e2e4", world.user("b1c2"), 50, 0).await;
+    world.pass(HOURS).await;
+    assert_eq!(world.happened(&format!("closed id={id}")), 0);
+    let a = world.start_with("e2e4", 2, Family::Attested, a.stop().await);
+    moved_to(&world, 2);
+    world.until_empty(Duration::from_hours(6), &[&a, &b]).await;
+    assert_eq!(world.audit(&[&a, &b]).await, Tally { delivered: 5, ..Tally::default() });
+}
+
 /// Somebody has taken the zone, or the chain has lost its key: nobody here can tell them apart.
 #[tokio::test(start_paused = true)]
 async fn a_key_that_nobody_endorsed_waits_three_days_and_through_a_restart() {

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, in which a panic is a failure")]
 
+mod key_change;
 mod message;
 mod papers;
 mod raw;
@@ -14,7 +15,7 @@ mod wire;
 use serde_json::Value;
 
 /// Every file with what this code makes of it.
-fn files() -> [(&'static str, &'static str, Value); 8] {
+fn files() -> [(&'static str, &'static str, Value); 9] {
     [
         ("message.json", include_str!("../../vectors/message.json"), message::build()),
         ("header.json", include_str!("../../vectors/header.json"), signed::build_headers()),
@@ -31,6 +32,7 @@ fn files() -> [(&'static str, &'static str, Value); 8] {
             include_str!("../../vectors/reserve-request.json"),
             papers::build_reserve_requests(),
         ),
+        ("key-change.json", include_str!("../../vectors/key-change.json"), key_change::build()),
         ("wire.json", include_str!("../../vectors/wire.json"), wire::build()),
     ]
 }

@@ -13,9 +13,9 @@ use distpos_resolver::{
 };
 use serde_json::{Value, json};
 
-use super::{Exit, Failure, FromConfig, say, say_json};
+use super::{Exit, Failure, FromConfig, admin_client::AdminClient, say, say_json};
 use crate::{
-    admin::Reason,
+    admin::{GatewayView, Reason},
     cli::own_records::Publishing,
     clock::{self, moment},
     config::Config,
@@ -151,6 +151,9 @@ async fn rotate(arguments: &RotateArguments) -> Result<Exit, Failure> {
         Ok(step) => step,
         Err(not_yet) => return wait(arguments, &before.set, &before.zone, &not_yet),
     };
+    if let Step::Revoke { .. } = step {
+        signs_with_the_new_one(&config, &ring).await?;
+    }
     let told = take(&config, arguments, &mut ring, &step, now)?;
     let after = arguments.publishing.records(&config, &ring)?;
     let is_changed = after.set != before.set;
@@ -171,6 +174,24 @@ async fn rotate(arguments: &RotateArguments) -> Result<Exit, Failure> {
     }
     say(format_args!("\n{}", told.next))?;
     Ok(Exit::Done)
+}
+
+/// A gateway that was not started again since still signs with the old key alone: revoked now,
+/// nothing of it would be believed.
+async fn signs_with_the_new_one(config: &Config, ring: &Keyring) -> Result<(), Failure> {
+    let admin = AdminClient::new(config);
+    if !admin.is_there().await {
+        return Ok(());
+    }
+    let view: Option<GatewayView> = admin.get("/v1/gateway").await?;
+    let current = ring.current();
+    if view.is_some_and(|view| view.keys.contains(&current.key.to_string())) {
+        return Ok(());
+    }
+    Err(Failure::temporary(format_args!(
+        "the running gateway does not sign with {} yet: restart it first",
+        current.selector
+    )))
 }
 
 /// What a step was, for people and scripts.

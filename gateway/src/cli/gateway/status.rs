@@ -23,9 +23,10 @@ pub(super) async fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
         say_json(&status)?;
         return Ok(Exit::Done);
     }
-    let GatewayView { version, chain, tag, family, pid, frozen } = status;
+    let GatewayView { version, chain, tag, family, pid, frozen, keys } = status;
     say(format_args!("chain    {chain} ({family}, genesis {tag})"))?;
     say(format_args!("gateway  version {version}, process {pid}"))?;
+    keys.iter().try_for_each(|key| say(format_args!("signs    with {key}")))?;
     for one in frozen {
         say(format_args!("frozen   {}: {}", one.chain, one.evidence))?;
     }
