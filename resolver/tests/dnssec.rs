@@ -193,6 +193,65 @@ async fn below_a_delegation_that_is_not_signed_answers_are_insecure_and_so_is_no
     assert_eq!(found, Err(LookupError::NotFound { negative_ttl: 77, kind, secure }));
 }
 
+/// From the root's keys down: the zone's own keys are proven by the DS records above it.
+#[tokio::test]
+#[ignore = "needs bind9"]
+async fn the_roots_keys_prove_what_is_below_them() {
+    let named = Named::serving(|directory, port| {
+        let at = directory.display();
+        let zones = [".", "test"].map(|zone| {
+            let file = if zone == "." { "root" } else { zone };
+            format!("zone \"{zone}\" {{ type primary; file \"{file}.signed\"; }};\n")
+        });
+        let conf = format!(
+            "options {{ directory \"{at}\"; pid-file none; session-keyfile none; recursion no; \
+             dnssec-validation no; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; \
+             allow-query {{ any; }}; }};\ncontrols {{ }};\n{}",
+            zones.concat()
+        );
+        fs::write(directory.join("named.conf"), conf).unwrap();
+        let record = KeyRecord::new(chain("e2e4"), Some(key(1)));
+        let mut test = START.to_owned();
+        writeln!(test, "_distpos.e2e4 IN TXT \"{}\"", gateway("e2e4", 1)).unwrap();
+        writeln!(test, "_policy._distpos.e2e4 IN TXT \"{}\"", policy("e2e4", &["a"])).unwrap();
+        writeln!(test, "a._key._distpos.e2e4 IN TXT \"{record}\"").unwrap();
+        fs::write(directory.join("test"), test).unwrap();
+        let sign = |zone: &str, file: &str| {
+            let keys = ["-q", "-a", "ECDSAP256SHA256"];
+            tool(directory, "dnssec-keygen", &[&keys[..], &["-f", "KSK", zone]].concat());
+            tool(directory, "dnssec-keygen", &[&keys[..], &[zone]].concat());
+            tool(
+                directory,
+                "dnssec-signzone",
+                &["-q", "-S", "-o", zone, "-f", &format!("{file}.signed"), file],
+            );
+        };
+        sign("test", "test");
+        let above = fs::read_to_string(directory.join("dsset-test.")).unwrap();
+        let root = format!("{}test. IN NS ns.test.\nns.test. IN A 127.0.0.1\n{above}", START);
+        fs::write(directory.join("root"), root).unwrap();
+        sign(".", "root");
+    });
+    // The root's keys alone, as an operator has them.
+    let files = fs::read_dir(named.directory.path()).unwrap().map(|entry| entry.unwrap().path());
+    let is_roots = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.starts_with("K.+") && name.ends_with(".key")
+    };
+    let keys: String =
+        files.filter(is_roots).map(|path| fs::read_to_string(path).unwrap()).collect();
+    let lookup = HickoryLookup::new(&[named.address], Some(TrustAnchors::parse(&keys).unwrap()));
+    let options = Options { roots: vec![host("test")], ..options() };
+    let (_, resolver) = over(lookup.unwrap(), options, 1);
+    let route = resolver.route(chain("e2e4")).await.unwrap();
+    assert_eq!((route.level, route.keys.as_slice()), (TrustLevel::Dnssec, [key(1)].as_slice()));
+    let unknown = resolver.route(chain("f00")).await.unwrap_err();
+    assert_eq!(unknown, ResolveError::UnknownChain { chain: chain("f00") });
+    // Under other keys of the root, nothing of it is right.
+    let strange = HickoryLookup::new(&[named.address], Some(TrustAnchors::root())).unwrap();
+    assert_eq!(strange.txt("_distpos.e2e4.test").await, bogus());
+}
+
 /// hickory-dns 3933: what is kept must not outlive its signature.
 #[tokio::test]
 #[ignore = "needs bind9"]
