@@ -187,6 +187,8 @@ pub enum Submission {
     Account {
         /// The peer.
         chain: ChainId,
+        /// The peer's genesis tag, as it is believed; none leaves it as it is registered.
+        tag: Option<GenesisTag>,
         /// What it counts in.
         asset: Asset,
         /// The terms both sides signed; none closes it.

@@ -26,12 +26,16 @@ fn done(gateway: &Gateway, arguments: &[&str]) -> String {
     out(&output)
 }
 
-fn as_json(gateway: &Gateway, arguments: &[&str]) -> Value {
+pub(crate) fn as_json(gateway: &Gateway, arguments: &[&str]) -> Value {
     serde_json::from_str(&done(gateway, &[arguments, &["--json"]].concat())).unwrap()
 }
 
 /// The one account of a gateway, once it is as expected.
-fn account_when(gateway: &Gateway, what: &str, expected: impl Fn(&Value) -> bool) -> Value {
+pub(crate) fn account_when(
+    gateway: &Gateway,
+    what: &str,
+    expected: impl Fn(&Value) -> bool,
+) -> Value {
     let mut last = Value::Null;
     let deadline = Instant::now() + TIME_MAX;
     loop {

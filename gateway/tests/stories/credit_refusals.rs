@@ -200,7 +200,13 @@ async fn nothing_is_refused_before_it_is_proven() {
 async fn close_account(world: &World) {
     let limits = crate::support::world::credit(5_000);
     let (chain, asset) = (cid("e2e4"), ASSET.parse().unwrap());
-    let close = distpos_gateway::chain::Submission::Account { chain, asset, terms: None, limits };
+    let close = distpos_gateway::chain::Submission::Account {
+        chain,
+        tag: None,
+        asset,
+        terms: None,
+        limits,
+    };
     world.chains[&cid("b1c2")].ledger.submit(close).await.unwrap();
 }
 

@@ -118,6 +118,7 @@ async fn value_under_other_terms_or_to_a_closed_account_comes_back() {
     let (world, a, b) = World::pair(5, 5_000).await;
     let ledger = &world.chains[&cid("b1c2")].ledger;
     let set = |terms| Submission::Account {
+        tag: None,
         chain: cid("e2e4"),
         asset: ASSET.parse().unwrap(),
         terms,
@@ -145,6 +146,7 @@ async fn who_waits_when_the_account_is_closed_gets_the_money_back() {
     send(&world, &[12]).await;
     settled(&world, &a, &b, 2).await;
     let close = Submission::Account {
+        tag: None,
         chain: cid("e2e4"),
         asset: ASSET.parse().unwrap(),
         terms: None,

@@ -25,6 +25,7 @@ use crate::{
     correspondence::statement as statements,
     event::Event,
     gateway::Gateway,
+    trust::dns,
 };
 
 /// Longest note that goes onto the chain with a settlement, in bytes: contract and ledger keep it.
@@ -248,7 +249,8 @@ pub(super) async fn tell_chain(
     limits: Limits,
 ) -> Result<String, Refusal> {
     let (chain, asset) = (name.chain, name.asset.clone());
-    submit(gateway, Submission::Account { chain, asset, terms, limits }).await
+    let tag = dns::believed(gateway, chain).ok().map(|believed| believed.trusted.tag);
+    submit(gateway, Submission::Account { chain, tag, asset, terms, limits }).await
 }
 
 async fn submit(gateway: &Gateway, submission: Submission) -> Result<String, Refusal> {

@@ -22,6 +22,7 @@ use crate::{
         AccountState, DoneView, LimitsAsked, OpenAsked, Refusal,
         calls::{Call, parsed},
     },
+    contact,
     correspondence::terms as papers,
     gateway::Gateway,
     trust::dns::{self, Believed},
@@ -32,6 +33,10 @@ use crate::{
 pub(in crate::admin) async fn open(call: &mut Call<'_>, name: &Name) -> Result<DoneView, Refusal> {
     let (asked, _) = call.read(|body: &OpenAsked| &body.reason)?;
     let gateway = &call.admin.gateway;
+    // A chain of which nobody has sent anything yet may be believed from DNS as soon as it is asked.
+    if dns::believed(gateway, name.chain).is_err() && name.chain != gateway.facts().chain {
+        let _why = contact::route(gateway, name.chain).await;
+    }
     let trusted = believed(gateway, name.chain)?;
     let _turn = call.admin.turn.lock().await;
     caught_up(gateway).await?;

@@ -61,10 +61,16 @@ impl Ledger {
     /// # Errors
     /// [`ChainError`], `5.4.6` for the ledger's own chain.
     pub async fn register(&self, peer: ChainId, tag: GenesisTag) -> Result<(), ChainError> {
-        if load::<Peer>(&self.store.snapshot()?, &peer)? == Some(Peer { tag }) {
+        // That its tag is not known now unlearns none.
+        if self.registered(peer)?.is_some_and(|known| known == tag || tag.is_unset()) {
             return Ok(());
         }
         self.in_a_block(Work::Authority(vec![Action::Register(peer, tag)])).await.map(|_| ())
+    }
+
+    /// The tag of a peer, as it is registered; none of a stranger.
+    pub(super) fn registered(&self, peer: ChainId) -> Result<Option<GenesisTag>, ChainError> {
+        Ok(load::<Peer>(&self.store.snapshot()?, &peer)?.map(|peer| peer.tag))
     }
 
     /// Registers a peer chain and opens the account with it, or changes its terms and limits, in one

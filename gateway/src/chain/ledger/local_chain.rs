@@ -94,9 +94,12 @@ impl LocalChain for Ledger {
             Submission::Deliver(admitted) => Work::Authority(deliveries(&admitted)),
             Submission::Void(refused) => Work::Authority(voids(&refused)),
             Submission::End(endings) => Work::Authority(ends(&endings)),
-            Submission::Account { chain, asset, terms, limits } => {
+            Submission::Account { chain, tag, asset, terms, limits } => {
                 let order = AccountOrder { chain, asset, terms, limits };
-                Work::Authority(vec![Action::Account(order)])
+                let known = self.registered(chain)?;
+                let tag = tag.filter(|tag| known != Some(*tag));
+                let register = tag.map(|tag| Action::Register(chain, tag));
+                Work::Authority(register.into_iter().chain([Action::Account(order)]).collect())
             }
             Submission::Settle { chain, asset, change, to, note } => {
                 let to = to.as_ref().map(address::public_key).transpose();

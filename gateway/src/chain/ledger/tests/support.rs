@@ -235,7 +235,7 @@ impl Town {
         limits: Limits,
     ) -> Result<Submitted, ChainError> {
         let (chain, asset) = (peer.facts().chain, asset(name));
-        self.submit(Submission::Account { chain, asset, terms, limits }).await
+        self.submit(Submission::Account { chain, tag: None, asset, terms, limits }).await
     }
 
     /// Pays from somebody's balance into a peer's reserve.
