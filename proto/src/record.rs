@@ -26,6 +26,10 @@ pub const GATEWAYS_MAX: usize = 6;
 /// Longest record that is read, its strings joined, in bytes.
 pub const RECORD_BYTES_MAX: usize = 1_024;
 
+/// Most bytes of texts under one name, other people's included: twice what six gateway records of
+/// the longest kind have, and some. A larger answer is read by nobody.
+pub const ANSWER_BYTES_MAX: usize = 16_384;
+
 /// Longest record that should be published, in bytes: one TXT string.
 pub const RECORD_BYTES_PUBLISHED: usize = 255;
 
@@ -33,6 +37,12 @@ pub const RECORD_BYTES_PUBLISHED: usize = 255;
 /// heals it, so whoever meets one tries again later.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RecordError {
+    /// Too much under one name.
+    #[error("the name has {found} bytes of texts, expected at most {ANSWER_BYTES_MAX}")]
+    Answer {
+        /// How many, in bytes.
+        found: usize,
+    },
     /// Too long.
     #[error("record has {found} bytes, expected at most {RECORD_BYTES_MAX}")]
     Length {
@@ -126,7 +136,7 @@ pub fn gateways<T: AsRef<[u8]>>(
     ports: PortRule,
 ) -> Result<Vec<GatewayRecord>, RecordError> {
     let version = GatewayRecord::VERSION;
-    let texts = of_version(texts, version);
+    let texts = of_version(texts, version)?;
     let found = texts.len();
     if found == 0 || found > GATEWAYS_MAX {
         return Err(RecordError::Count { version, found, expected: "1 to 6" });
@@ -150,7 +160,7 @@ pub fn gateways<T: AsRef<[u8]>>(
 /// [`RecordError`] if it is malformed, speaks of another chain than `asked`, or is not alone.
 pub fn key<T: AsRef<[u8]>>(texts: &[T], asked: ChainId) -> Result<KeyRecord, RecordError> {
     let version = KeyRecord::VERSION;
-    let texts = of_version(texts, version);
+    let texts = of_version(texts, version)?;
     let [text] = texts.as_slice() else {
         return Err(RecordError::Count { version, found: texts.len(), expected: "exactly 1" });
     };
@@ -168,7 +178,7 @@ pub fn policy<T: AsRef<[u8]>>(
     asked: ChainId,
 ) -> Result<Option<PolicyRecord>, RecordError> {
     let version = PolicyRecord::VERSION;
-    let texts = of_version(texts, version);
+    let texts = of_version(texts, version)?;
     let record = match texts.as_slice() {
         [] => return Ok(None),
         [text] => PolicyRecord::parse(text)?,
@@ -182,12 +192,16 @@ pub fn policy<T: AsRef<[u8]>>(
 
 /// Other texts may live under the same name (a wildcard's SPF record): they are passed over before
 /// counting.
-fn of_version<'a, T: AsRef<[u8]>>(texts: &'a [T], version: &str) -> Vec<&'a [u8]> {
-    texts
-        .iter()
-        .map(AsRef::as_ref)
-        .filter(|text| tags::version(text) == version.as_bytes())
-        .collect()
+fn of_version<'a, T: AsRef<[u8]>>(
+    texts: &'a [T],
+    version: &str,
+) -> Result<Vec<&'a [u8]>, RecordError> {
+    let texts = texts.iter().map(AsRef::as_ref);
+    let found = texts.clone().fold(0_usize, |sum, text| sum.saturating_add(text.len()));
+    if found > ANSWER_BYTES_MAX {
+        return Err(RecordError::Answer { found });
+    }
+    Ok(texts.filter(|text| tags::version(text) == version.as_bytes()).collect())
 }
 
 fn same_chain(found: ChainId, expected: ChainId) -> Result<(), RecordError> {

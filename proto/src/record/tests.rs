@@ -266,6 +266,20 @@ fn sets_are_counted_without_what_is_not_of_their_kind() {
 }
 
 #[test]
+fn a_name_with_too_much_under_it_is_read_by_nobody() {
+    let asked = chain("1");
+    let ours = format!("v=DPOS1; c=1; h=gw1.b; spki={PIN}");
+    let rest = ANSWER_BYTES_MAX - ours.len();
+    let of = |bytes: usize| [ours.clone(), "x".repeat(bytes)];
+    assert_eq!(gateways(&of(rest), asked, PortRule::Any).map(|set| set.len()), Ok(1));
+    let found = ANSWER_BYTES_MAX + 1;
+    let refused = RecordError::Answer { found };
+    assert_eq!(gateways(&of(rest + 1), asked, PortRule::Any), Err(refused.clone()));
+    assert_eq!(key(&of(rest + 1), asked), Err(refused.clone()));
+    assert_eq!(policy(&of(rest + 1), asked), Err(refused));
+}
+
+#[test]
 fn keys_and_policies_with_wrong_values_are_refused() {
     let key = SecretKey::from_seed(&[1; 32]).public();
     let read = |tags: &str| KeyRecord::parse(format!("v=DPOSKEY1; c=1; {tags}").as_bytes());
