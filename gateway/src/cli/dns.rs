@@ -1,6 +1,9 @@
 //! `distpos-dns`: what DNS says of a chain.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Parser, Subcommand};
 use distpos_resolver::{Authority, HickoryLookup, LookupError};
@@ -36,17 +39,26 @@ enum Command {
     Publish(publish::Arguments),
 }
 
+/// Where a gateway's configuration is, unless said otherwise.
+const CONFIG: &str = "/etc/distpos/gateway.toml";
+
 /// The gateway's configuration.
 #[derive(Args)]
 pub(super) struct FromConfig {
     /// The gateway's configuration.
-    #[arg(long, value_name = "FILE", default_value = "/etc/distpos/gateway.toml")]
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
     config: PathBuf,
 }
 
 impl FromConfig {
     fn load(&self) -> Result<Config, Failure> {
         Config::load(&self.config).map_err(Failure::configuration)
+    }
+
+    /// None on a machine without a gateway: where an administrator works.
+    fn load_if_there(&self) -> Result<Option<Config>, Failure> {
+        let is_usual = self.config == Path::new(CONFIG);
+        if is_usual && !self.config.exists() { Ok(None) } else { self.load().map(Some) }
     }
 }
 
@@ -66,23 +78,29 @@ impl Servers {
         lookup: &HickoryLookup,
         name: &str,
     ) -> Result<Authority, Failure> {
-        let found = match self.server.as_slice() {
-            [] => Authority::of(lookup, name).await,
-            servers => Authority::at(servers, name).await,
-        };
-        found.map_err(|error| {
-            let exit = match error {
-                LookupError::NotFound { .. } => Exit::Unavailable,
-                LookupError::Temporary(_) => Exit::Temporary,
-            };
-            Failure::of(exit, format_args!("authoritative servers of {name}: {error}"))
-        })
+        match self.server.as_slice() {
+            [] => Authority::of(lookup, name).await.map_err(|error| unknown(name, &error)),
+            servers => Self::at(servers, name).await,
+        }
+    }
+
+    /// These servers, whatever DNS says.
+    pub(super) async fn at(servers: &[SocketAddr], name: &str) -> Result<Authority, Failure> {
+        Authority::at(servers, name).await.map_err(|error| unknown(name, &error))
     }
 
     /// Those that the user named.
     pub(super) fn named(&self) -> &[SocketAddr] {
         &self.server
     }
+}
+
+fn unknown(name: &str, error: &LookupError) -> Failure {
+    let exit = match error {
+        LookupError::NotFound { .. } => Exit::Unavailable,
+        LookupError::Temporary(_) => Exit::Temporary,
+    };
+    Failure::of(exit, format_args!("authoritative servers of {name}: {error}"))
 }
 
 pub(super) fn execute(arguments: Arguments) -> Result<Exit, Failure> {

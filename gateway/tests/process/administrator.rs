@@ -209,6 +209,12 @@ fn a_chain_is_published_and_what_is_wrong_is_told_at_once() {
     );
     delivered(&world.a, world.a.send(0, &world.b.village.address(), 10));
 
+    // On the administrator's own machine there is no gateway, nor its configuration.
+    let mut elsewhere = Command::new(env!("CARGO_BIN_EXE_distpos-dns"));
+    elsewhere.args(["check", "e2e4", "--root", ROOT, "--server", &server, "--no-hello", "--json"]);
+    let found = elsewhere.stdin(Stdio::null()).output().unwrap();
+    assert_eq!((found.status.code(), &json(&found)["errors"]), (Some(0), &Value::Array(vec![])));
+
     // A TSIG key that others can read, one that the server does not know, a name in another zone.
     fs::set_permissions(&named.key, fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(publish(&world.a, &named, &[]).status.code(), Some(78));

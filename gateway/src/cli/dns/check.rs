@@ -1,13 +1,14 @@
 //! `distpos-dns check`: what is wrong with what a chain publishes, and what to do about it.
 
 use clap::Args;
+use distpos_certs::TlsIdentity;
 use distpos_proto::{
     chain::ChainId,
     record::{Anchor, HostName},
     wire::{Request, Response},
 };
 use distpos_resolver::{
-    Host, Resolve, Resolver, StaticRoute,
+    HickoryLookup, Host, Options, Resolve, Resolver, StaticRoute,
     publish::{Finding, Findings, Own, lint, look},
 };
 use rand::{SeedableRng, rngs::StdRng};
@@ -47,15 +48,24 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
-    let (chain, config) = (arguments.chain, arguments.from.load()?);
-    let anchor = place(arguments, &config)?;
-    let lookup = config.lookup().map_err(Failure::configuration)?;
-    let authority = arguments.servers.of(&lookup, &anchor.gateways()).await?;
-    let view = look(Some(&lookup), &authority, chain, &anchor).await;
-    let own = own(&config, chain)?;
+    let (chain, config) = (arguments.chain, arguments.from.load_if_there()?);
+    let anchor = place(arguments, config.as_ref())?;
+    let lookup = lookup(config.as_ref());
+    let authority = match (arguments.servers.named(), &lookup) {
+        ([], Err(_)) => return lookup.map(|_| Exit::Done),
+        ([], Ok(lookup)) => arguments.servers.of(lookup, &anchor.gateways()).await?,
+        (servers, _) => Servers::at(servers, &anchor.gateways()).await?,
+    };
+    let view = look(lookup.as_ref().ok(), &authority, chain, &anchor).await;
+    let own = match &config {
+        Some(config) => own(config, chain)?,
+        None => None,
+    };
     let mut findings = lint(&view, own.as_ref());
-    if !arguments.no_hello {
-        hello(&config, chain, &anchor, &mut findings).await?;
+    if let Ok(lookup) = lookup
+        && !arguments.no_hello
+    {
+        hello(arguments, config.as_ref(), lookup, &mut findings).await?;
     }
     tell(&findings, arguments.json)?;
     Ok(match (findings.errors.is_empty(), findings.is_temporary) {
@@ -65,20 +75,38 @@ pub(super) async fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
     })
 }
 
-fn place(arguments: &Arguments, config: &Config) -> Result<Anchor, Failure> {
+/// The configured resolver; the system's, unvalidated, on a machine without a gateway.
+fn lookup(config: Option<&Config>) -> Result<HickoryLookup, Failure> {
+    match config {
+        Some(config) => config.lookup().map_err(Failure::configuration),
+        None => HickoryLookup::system(None).map_err(Failure::configuration),
+    }
+}
+
+fn place(arguments: &Arguments, config: Option<&Config>) -> Result<Anchor, Failure> {
     if let Some(domain) = &arguments.domain {
         return Ok(Anchor::at(domain));
     }
-    if let Some(StaticRoute::Domain(domain)) =
-        config.resolver_options().static_routes.get(&arguments.chain)
-    {
+    let options = options(arguments, config);
+    if let Some(StaticRoute::Domain(domain)) = options.static_routes.get(&arguments.chain) {
         return Ok(Anchor::at(domain));
     }
-    let root = arguments.root.as_ref().or(config.resolver.roots.first());
-    let root = root.ok_or_else(|| {
-        Failure::usage("--root is missing, and resolver.roots of the configuration is empty")
+    let root = options.roots.first().ok_or_else(|| {
+        Failure::usage("--root is missing, and resolver.roots of a configuration, too")
     })?;
     Ok(Anchor::under(arguments.chain, root))
+}
+
+/// As a gateway would look the chain up at that place.
+fn options(arguments: &Arguments, config: Option<&Config>) -> Options {
+    let mut options = config.map_or_else(Options::default, Config::resolver_options);
+    if let Some(root) = &arguments.root {
+        options.roots = vec![root.clone()];
+    }
+    if let Some(domain) = &arguments.domain {
+        options.static_routes.insert(arguments.chain, StaticRoute::Domain(domain.clone()));
+    }
+    options
 }
 
 /// What the records have to agree with, if it is the own chain.
@@ -94,20 +122,27 @@ fn own(config: &Config, chain: ChainId) -> Result<Option<Own>, Failure> {
 
 /// Calls each gateway, as any peer would: does somebody answer there, with the key that is pinned?
 async fn hello(
-    config: &Config,
-    chain: ChainId,
-    anchor: &Anchor,
+    arguments: &Arguments,
+    config: Option<&Config>,
+    lookup: HickoryLookup,
     findings: &mut Findings,
 ) -> Result<(), Failure> {
-    let lookup = config.lookup().map_err(Failure::configuration)?;
+    let (chain, options) = (arguments.chain, options(arguments, config));
+    let name = place(arguments, config)?.gateways();
     let random = Box::new(StdRng::from_rng(&mut rand::rng()));
-    let resolver = Resolver::new(lookup, config.resolver_options(), clock::system(), random);
+    let resolver = Resolver::new(lookup, options, clock::system(), random);
     // What is wrong with the records has been told already.
     let Ok(route) = resolver.route(chain).await else { return Ok(()) };
-    let ring = Keyring::load(&config.identity.directory).map_err(Failure::configuration)?;
-    let tls = ring.tls().map_err(Failure::configuration)?;
+    let tls = match config {
+        Some(config) => {
+            let ring = Keyring::load(&config.identity.directory).map_err(Failure::configuration)?;
+            ring.tls().map_err(Failure::configuration)?
+        }
+        // A stranger is refused, and has seen the gateway's key by then.
+        None => TlsIdentity::from_seed(&rand::random()),
+    };
+    let speaking_for = config.map_or(chain, |config| config.chain.id);
     let client = PeerClient::new(tls, ClientLimits::default());
-    let name = anchor.gateways();
     for gateway in &route.gateways {
         let addresses = match resolver.addresses(gateway).await {
             Ok(addresses) => addresses,
@@ -121,7 +156,7 @@ async fn hello(
             Host::Address(address) => address.to_string(),
         };
         let target = Target { addresses, host, pins: gateway.pins.clone() };
-        let what = match client.call(&target, config.chain.id, chain, Request::Hello).await {
+        let what = match client.call(&target, speaking_for, chain, Request::Hello).await {
             // Refused or not: it has the key, and speaks the protocol.
             Ok(Response::Refused(_)) => continue,
             Ok(Response::Hello(hello)) if hello.chain == chain => continue,
