@@ -10,7 +10,8 @@
 //! 2. the source chain yields a [`message::Message`]; the gateway puts it into an
 //!    [`envelope::Envelope`] and sends a [`wire::Batch`];
 //! 3. the receiver holds a [`stage::Claimed`] and asks for [`light::Evidence`];
-//! 4. [`light::verify`] turns it into a [`stage::Proven`]: the only way to get one;
+//! 4. [`light::verify`] turns it into a [`stage::Proven`]: the only way to get one. Whose signatures
+//!    count, [`trust`] says, from the operator's word and from DNS;
 //! 5. [`policy::admit`] turns that into a [`stage::Admitted`], or into a [`stage::Refused`];
 //! 6. only these can be submitted to the local chain, and a [`receipt::Receipt`] travels back.
 

@@ -11,6 +11,9 @@
 //!   what is permanent and what temporary, how long an answer is kept.
 //! - [`Resolve`] is what the rest of the gateway sees.
 //!
+//! Beside these, for whoever publishes a chain: [`publish`] prints, checks and updates its records,
+//! and [`Authority`] asks the servers of a zone directly.
+//!
 //! A failure is permanent only when DNS itself said so of a chain that was never seen
 //! ([`ResolveError::UnknownChain`]) or when the chain refuses everything
 //! ([`ResolveError::NullRecord`]). Everything else is temporary: servers that took a refused look-up

@@ -75,15 +75,16 @@ impl KeyRecord {
         out.finish()
     }
 
-    /// The keys whose endorsement under `selector` verifies, whoever they are.
-    pub fn endorsers<'r>(
+    /// The keys whose endorsement under `selector` verifies, of those that `may_count`.
+    pub fn endorsers<'r, F: Fn(&PublicKey) -> bool + 'r>(
         &'r self,
         genesis: GenesisTag,
         selector: &Selector,
-    ) -> impl Iterator<Item = PublicKey> + use<'r> {
+        may_count: F,
+    ) -> impl Iterator<Item = PublicKey> + use<'r, F> {
         let key = self.key.as_ref();
         let bytes = key.map(|key| Self::change_bytes(self.chain, genesis, selector, key));
-        self.endorsements.iter().filter_map(move |it| {
+        self.endorsements.iter().filter(move |it| may_count(&it.key)).filter_map(move |it| {
             let bytes = bytes.as_ref()?;
             it.key.verifies(Domain::KeyChange, bytes, &it.signature).then_some(it.key)
         })

@@ -342,7 +342,7 @@ fn an_endorsement_is_of_one_key_at_one_place() {
     let record = record.endorsed(tag, &selector("k2"), [&old]);
     let read = KeyRecord::parse(record.to_string().as_bytes()).unwrap();
     let by = |record: &KeyRecord, tag, at: &str| -> Vec<_> {
-        record.endorsers(tag, &selector(at)).collect()
+        record.endorsers(tag, &selector(at), |_| true).collect()
     };
     assert_eq!(by(&read, tag, "k2"), [old.public()]);
     // Moved to another label, another genesis, another key, another chain: it says nothing.

@@ -225,18 +225,20 @@ impl DnsTrust {
     /// Adds keys that enough of those that are held endorse; one so added may endorse the next.
     fn add_endorsed(&mut self, answer: &Answer<'_>, news: &mut Vec<News>) {
         let (Some(held), Some(genesis)) = (&mut self.held, self.genesis) else { return };
-        loop {
-            let next = answer.announced.iter().find_map(|(key, places)| {
-                if held.keys.contains(key) || held.keys.len() >= SIGNATURES_MAX {
-                    return None;
-                }
-                places.iter().find_map(|(selector, record)| {
-                    let by: BTreeSet<PublicKey> = record
-                        .endorsers(genesis, selector)
-                        .filter(|endorser| held.keys.contains(endorser))
-                        .collect();
-                    (by.len() >= held.threshold).then(|| (*key, (*selector).clone(), by))
-                })
+        // Each signature is verified once, and only where it could count.
+        let may_count =
+            |key: &PublicKey| held.keys.contains(key) || answer.announced.contains_key(key);
+        let mut endorsed: Vec<(PublicKey, &Selector, BTreeSet<PublicKey>)> = Vec::new();
+        for (key, places) in answer.announced.iter().filter(|(key, _)| !held.keys.contains(key)) {
+            endorsed.extend(places.iter().map(|(selector, record)| {
+                (*key, *selector, record.endorsers(genesis, selector, may_count).collect())
+            }));
+        }
+        while held.keys.len() < SIGNATURES_MAX {
+            let next = endorsed.iter().find_map(|(key, selector, endorsers)| {
+                let by: BTreeSet<_> = endorsers.intersection(&held.keys).copied().collect();
+                let counts = !held.keys.contains(key) && by.len() >= held.threshold;
+                counts.then(|| (*key, (*selector).clone(), by))
             });
             let Some((key, selector, by)) = next else { return };
             held.keys.insert(key);

@@ -24,7 +24,7 @@ pub(crate) fn build() -> Json {
     let valid: Vec<_> = [&[1][..], &[1, 2]]
         .map(|by| {
             let record = record(by);
-            assert_eq!(record.endorsers(tag, &selector).count(), by.len());
+            assert_eq!(record.endorsers(tag, &selector, |_| true).count(), by.len());
             json!({ "seeds": by, "record": record.to_string() })
         })
         .into();
@@ -42,7 +42,7 @@ pub(crate) fn build() -> Json {
         .into_iter()
         .map(|(reason, text)| {
             let read = KeyRecord::parse(text.as_bytes()).unwrap();
-            assert_eq!(read.endorsers(tag, &selector).count(), 0, "{reason}");
+            assert_eq!(read.endorsers(tag, &selector, |_| true).count(), 0, "{reason}");
             json!({ "reason": reason, "record": text })
         })
         .collect();

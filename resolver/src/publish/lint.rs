@@ -326,7 +326,7 @@ fn key(
         return;
     };
     live.insert(key);
-    let valid = record.endorsers(policy.genesis, selector).count();
+    let valid = record.endorsers(policy.genesis, selector, |_| true).count();
     let claimed = record.endorsements.len();
     if valid < claimed {
         let what = format!(
