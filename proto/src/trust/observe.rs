@@ -270,11 +270,8 @@ impl DnsTrust {
         if self.pending.take().is_some() | self.contradiction.take().is_some() {
             news.push(News::PutBack);
         }
-        if held.level == TrustLevel::Static {
-            if level < TrustLevel::Dnssec {
-                return;
-            }
-        } else {
+        // What the operator wrote down is neither better nor older for it, and none of it gone.
+        if held.level < TrustLevel::Static {
             if level > held.level {
                 held.level = level;
                 news.push(News::Secured);
