@@ -207,7 +207,7 @@ configure() { # GATEWAY
       "$ROOT" "${DNS_PORT:=$(free_port)}"
   } >"$WORK/$1/gateway.toml"
   gateway records --config "$WORK/$1/gateway.toml" --host "$1.$chain.$ROOT" \
-    --genesis "${TAG[$chain]}" --selector "k1$1" >"$WORK/$1/records"
+    --genesis "${TAG[$chain]}" --selector "k1$1" --pri "${PRIORITY[$1]}" --ttl 60 >"$WORK/$1/records"
 }
 
 # What `records` printed for the other operator goes into this one's configuration.
@@ -225,8 +225,8 @@ add_peer() { # GATEWAY
 }
 
 # A chain's zone: the lines that `records` printed, and where its hosts are. Where a chain has two
-# gateways, their priorities and both selectors are put in by hand, as here by sed, and one of the
-# two policy records is left out: a chain has one.
+# gateways, both selectors are put into the policy by hand, as here by sed, and one of the two policy
+# records is left out: a chain has one.
 write_zone() { # CHAIN
   local name selectors='' kinds='"v=DPOS'
   for name in "${GATEWAYS[@]}"; do
@@ -238,8 +238,7 @@ write_zone() { # CHAIN
       [ "${CHAIN_OF[$name]}" = "$1" ] || continue
       printf '%s.%s.%s. IN A 127.0.0.1\n' "$name" "$1" "$ROOT"
       grep "$kinds" "$WORK/$name/records" \
-        | sed "s/\(v=DPOS1; .*\)\"/\1; pri=${PRIORITY[$name]}\"/; s/sel=k1$name/sel=$selectors/" \
-        | sed 's/ 3600 IN / 60 IN /'
+        | sed "s/sel=k1$name/sel=$selectors/"
       kinds='"v=DPOS\(KEY\)\?1'
     done
   } >"$WORK/$1.$ROOT"
