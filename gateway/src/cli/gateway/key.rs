@@ -1,16 +1,10 @@
 //! `distpos-gateway key`: the chain keys of this gateway, and turning them over.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use clap::{Args, Subcommand};
-use distpos_proto::{
-    record::{self, Selector},
-    time::UnixSeconds,
-};
-use distpos_resolver::{
-    Authority, LookupError,
-    publish::{Format, RecordSet},
-};
+use distpos_proto::{record::Selector, time::UnixSeconds};
+use distpos_resolver::publish::{Format, RecordSet};
 use serde_json::{Value, json};
 
 use super::{Exit, Failure, FromConfig, admin_client::AdminClient, say, say_json};
@@ -21,9 +15,14 @@ use crate::{
     config::Config,
     keyring::{
         Keyring, KeyringError, State,
-        walk::{NotYet, OLD_FOR, Shown, Step, View},
+        walk::{NotYet, OLD_FOR, Step},
     },
 };
+
+mod look;
+mod retire;
+
+use look::look;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -98,7 +97,7 @@ pub(super) async fn execute(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::List(arguments) => list(&arguments),
         Command::Rotate(arguments) => rotate(&arguments).await,
-        Command::Retire(arguments) => retire(&arguments),
+        Command::Retire(arguments) => retire::retire(&arguments),
         Command::Name(arguments) => name(&arguments),
     }
 }
@@ -277,125 +276,6 @@ fn wait(
         say(format_args!("To be published:\n{}", lines.trim_end()))?;
     }
     Err(Failure::temporary(not_yet))
-}
-
-/// What every authoritative server shows of the keys.
-async fn look(
-    arguments: &RotateArguments,
-    config: &Config,
-    set: &RecordSet,
-) -> Result<View, Failure> {
-    let name = set.anchor.gateways();
-    let found = match arguments.server.as_slice() {
-        [] => Authority::of(&config.lookup().map_err(Failure::configuration)?, &name).await,
-        servers => Authority::at(servers, &name).await,
-    };
-    let authority = found.map_err(|error| {
-        Failure::temporary(format_args!("authoritative servers of {name}: {error}"))
-    })?;
-    let (mut keys, mut longest) = (std::collections::BTreeMap::new(), set.ttl);
-    for selector in set.keys.keys() {
-        let answers = authority.txt(&set.anchor.key(selector)).await;
-        longest = answers
-            .iter()
-            .filter_map(|(_, it)| it.as_ref().ok())
-            .map(|it| it.ttl)
-            .fold(longest, u32::max);
-        let read = answers.into_iter().map(|(server, answer)| match answer {
-            Ok(answer) => match record::key(&answer.records, config.chain.id) {
-                Ok(record) => record.key.map_or(Shown::Revoked, Shown::Key),
-                Err(wrong) => Shown::Unsettled(format!("{server}: {wrong}")),
-            },
-            Err(LookupError::NotFound { .. }) => Shown::Nothing,
-            Err(error) => Shown::Unsettled(format!("{server}: {error}")),
-        });
-        keys.insert(selector.clone(), together(read));
-    }
-    let mut named = None;
-    for (at, (_, answer)) in authority.txt(&set.anchor.policy()).await.into_iter().enumerate() {
-        let policy =
-            answer.ok().and_then(|it| record::policy(&it.records, config.chain.id).ok()?);
-        let selectors = policy.map(|policy| policy.selectors);
-        if at > 0 && named != selectors {
-            named = None;
-            break;
-        }
-        named = selectors;
-    }
-    let nothing = authority.negative_ttl().await.map_err(Failure::temporary)?;
-    let held_for = Duration::from_secs(longest.max(nothing).into());
-    Ok(View { keys, named, held_for })
-}
-
-/// What all servers show, or that they do not show the same.
-fn together(shown: impl Iterator<Item = Shown>) -> Shown {
-    let mut shown = shown.peekable();
-    let Some(first) = shown.next() else { return Shown::Unsettled("no server".into()) };
-    match shown.find(|other| *other != first) {
-        None => first,
-        Some(Shown::Unsettled(what)) => Shown::Unsettled(what),
-        Some(_) => Shown::Unsettled("servers differ".into()),
-    }
-}
-
-fn retire(arguments: &RetireArguments) -> Result<Exit, Failure> {
-    let config = arguments.from.load()?;
-    let (mut ring, now) = (load(&config)?, clock::system()().seconds());
-    let selector = &arguments.retired;
-    let key = ring.keys().iter().find(|key| key.selector == *selector);
-    let key = key.ok_or_else(|| {
-        Failure::usage(format_args!("{selector} is no key of this gateway; see `key list`"))
-    })?;
-    if key.state >= State::Revoked {
-        return Err(Failure::of(
-            Exit::Unavailable,
-            format_args!("{selector} is {} already", key.state.word()),
-        ));
-    }
-    let mut moves = vec![(selector.clone(), State::Revoked)];
-    if key.state == State::Signing {
-        moves.push((successor(arguments, &config, &mut ring, now)?, State::Signing));
-    }
-    ring.shift(&moves, now).map_err(failed)?;
-    tracing::info!(target: "distpos", "key {selector}: retired: {}", arguments.reason);
-    let own = arguments.publishing.records(&config, &ring)?;
-    let lines = own.set.print(Format::Zone, &own.zone).map_err(Failure::usage)?;
-    let signs = ring.current().selector.to_string();
-    if arguments.json {
-        let publish: Vec<_> = lines.lines().collect();
-        say_json(&json!({ "retired": selector.to_string(), "signs": signs, "publish": publish }))?;
-        return Ok(Exit::Done);
-    }
-    say(format_args!(
-        "{selector} is retired: {}\nRestart the gateway at once; {signs} signs from then on.\n\n\
-         Publish at once, in place of what these names hold:\n{}",
-        arguments.reason,
-        lines.trim_end()
-    ))?;
-    Ok(Exit::Done)
-}
-
-/// Who signs in the place of the key that is retired: an old or new one that peers believe, else one
-/// that is made now.
-fn successor(
-    arguments: &RetireArguments,
-    config: &Config,
-    ring: &mut Keyring,
-    now: UnixSeconds,
-) -> Result<Selector, Failure> {
-    let others = ring.keys().iter().filter(|key| key.selector != arguments.retired);
-    let believed = others.filter(|key| matches!(key.state, State::Old | State::Published));
-    if let Some(next) = believed.max_by_key(|key| key.since) {
-        return Ok(next.selector.clone());
-    }
-    if !arguments.replace {
-        let what = "it is the only key that peers believe: --replace makes another, which they \
-                    believe after 72 hours or when their operators pin it; if it is not stolen, \
-                    `key rotate` does without";
-        return Err(Failure::of(Exit::Unavailable, what));
-    }
-    let genesis = arguments.publishing.genesis_of(config, ring)?;
-    Ok(ring.make(config.chain.id, genesis, now).map_err(failed)?.selector.clone())
 }
 
 fn name(arguments: &NameArguments) -> Result<Exit, Failure> {
