@@ -26,12 +26,10 @@ fn fresh() -> (TempDir, Keyring) {
 
 /// DNS as it is when all that the ring wants published is published.
 fn published(ring: &Keyring) -> View {
-    let shown = |(selector, record): (Selector, KeyRecord)| {
-        (selector, record.key.map_or(Shown::Revoked, Shown::Key))
-    };
+    let shown = |(selector, record): (Selector, KeyRecord)| (selector, Shown::from(record));
     View {
         keys: ring.records(chain()).into_iter().map(shown).collect(),
-        named: Some(ring.named().map(|key| key.selector.clone()).collect()),
+        named: Ok(ring.named().map(|key| key.selector.clone()).collect()),
         held_for: Duration::from_hours(1),
     }
 }
@@ -87,10 +85,13 @@ fn a_key_turns_over_step_by_step_and_none_too_early() {
         drop(view.keys.insert(new.clone(), Shown::Unsettled("servers differ".into())))
     });
     unpublished(&|view| drop(view.keys.insert(new.clone(), Shown::Revoked)));
-    let other = ring.current().key;
-    unpublished(&|view| drop(view.keys.insert(new.clone(), Shown::Key(other))));
-    unpublished(&|view| view.named = Some(vec![old.clone()]));
-    unpublished(&|view| view.named = None);
+    let other = ring.current().record(chain());
+    unpublished(&|view| drop(view.keys.insert(new.clone(), other.clone().into())));
+    unpublished(&|view| view.named = Ok(vec![old.clone()]));
+    unpublished(&|view| view.named = Err("servers differ".into()));
+    // Pasted without its endorsement: peers would wait 72 hours, with the messages.
+    let bare = KeyRecord::new(chain(), Some(ring.keys()[1].key));
+    unpublished(&|view| drop(view.keys.insert(new.clone(), bare.clone().into())));
     assert!(ring.next(None, start).is_err(), "without DNS nothing is known");
 
     let until = later(start, Duration::from_hours(2));
@@ -122,7 +123,8 @@ fn a_key_turns_over_step_by_step_and_none_too_early() {
     assert_eq!(ring.secrets().unwrap().len(), 1);
 
     let mut still = published(&ring);
-    still.keys.insert(old.clone(), Shown::Key(ring.keys()[0].key));
+    let live = KeyRecord::new(chain(), Some(ring.keys()[0].key));
+    still.keys.insert(old.clone(), live.into());
     let day = later(week, REVOKED_FOR);
     assert!(matches!(ring.next(Some(&still), day), Err(NotYet::Unpublished { .. })));
     let early = ring.next(Some(&published(&ring)), UnixSeconds(day.0 - 1));

@@ -3,7 +3,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use distpos_proto::{key::PublicKey, record::Selector, time::UnixSeconds};
+use distpos_proto::{
+    key::{KeySignature, PublicKey},
+    record::{KeyRecord, Selector},
+    time::UnixSeconds,
+};
 use thiserror::Error;
 
 use super::{Keyring, OwnKey, State};
@@ -19,7 +23,12 @@ pub const REVOKED_FOR: Duration = Duration::from_hours(24);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shown {
     /// This key, everywhere.
-    Key(PublicKey),
+    Key {
+        /// The key.
+        key: PublicKey,
+        /// Who endorses it there.
+        endorsements: Vec<KeySignature>,
+    },
     /// A revocation, everywhere.
     Revoked,
     /// Nothing, everywhere.
@@ -28,13 +37,20 @@ pub enum Shown {
     Unsettled(String),
 }
 
+impl From<KeyRecord> for Shown {
+    fn from(record: KeyRecord) -> Self {
+        let endorsements = record.endorsements;
+        record.key.map_or(Self::Revoked, |key| Self::Key { key, endorsements })
+    }
+}
+
 /// What DNS shows of the keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
     /// By selector.
     pub keys: BTreeMap<Selector, Shown>,
-    /// The selectors that the policy names on every server; none where servers differ.
-    pub named: Option<Vec<Selector>>,
+    /// The selectors that the policy names on every server, or why it names none.
+    pub named: Result<Vec<Selector>, String>,
     /// How long resolvers may hold what was before: the longest TTL, or that of "nothing".
     pub held_for: Duration,
 }
@@ -154,10 +170,16 @@ fn shown<'v>(key: &OwnKey, view: Option<&'v View>, is_live: bool) -> Result<&'v 
     let view = view.ok_or_else(|| unpublished("DNS was not asked".to_owned()))?;
     let expected = if is_live { format!("the key {}", key.key) } else { "an empty p=".into() };
     match view.keys.get(&key.selector).unwrap_or(&Shown::Nothing) {
-        Shown::Key(found) if is_live && *found == key.key => {}
+        Shown::Key { key: found, endorsements } if is_live && *found == key.key => {
+            // Without them peers take it for a change that nobody endorsed, and deliver nothing.
+            if !key.endorsements.iter().all(|it| endorsements.contains(it)) {
+                let what = "found the key without its by= and sig=, expected them beside it";
+                return Err(unpublished(what.to_owned()));
+            }
+        }
         // Who has taken the record away already has ended the key just the same.
         Shown::Revoked | Shown::Nothing if !is_live => return Ok(view),
-        Shown::Key(found) => {
+        Shown::Key { key: found, .. } => {
             return Err(unpublished(format!("found the key {found}, expected {expected}")));
         }
         Shown::Revoked => {
@@ -169,9 +191,9 @@ fn shown<'v>(key: &OwnKey, view: Option<&'v View>, is_live: bool) -> Result<&'v 
         }
     }
     match &view.named {
-        Some(named) if named.contains(&key.selector) => Ok(view),
-        Some(_) => Err(unpublished("sel= of the policy does not name it".to_owned())),
-        None => Err(unpublished("the policy is not the same on every server".to_owned())),
+        Ok(named) if named.contains(&key.selector) => Ok(view),
+        Ok(_) => Err(unpublished("sel= of the policy does not name it".to_owned())),
+        Err(what) => Err(unpublished(what.clone())),
     }
 }
 
