@@ -45,6 +45,8 @@ pub enum State {
     Old,
     /// Its record is to be published with an empty `p=`.
     Revoked,
+    /// Every authoritative server says so; whoever knows the chain has to see it.
+    Ended,
     /// It is gone.
     Removed,
 }
@@ -315,8 +317,15 @@ impl OwnKey {
 }
 
 impl State {
-    const ALL: [Self; 6] =
-        [Self::Made, Self::Published, Self::Signing, Self::Old, Self::Revoked, Self::Removed];
+    const ALL: [Self; 7] = [
+        Self::Made,
+        Self::Published,
+        Self::Signing,
+        Self::Old,
+        Self::Revoked,
+        Self::Ended,
+        Self::Removed,
+    ];
 
     /// The word in `keys.toml` and in what commands print.
     #[must_use]
@@ -327,6 +336,7 @@ impl State {
             Self::Signing => "signing",
             Self::Old => "old",
             Self::Revoked => "revoked",
+            Self::Ended => "ended",
             Self::Removed => "removed",
         }
     }

@@ -116,19 +116,39 @@ fn a_key_turns_over_step_by_step_and_none_too_early() {
     assert_eq!(signing, [ring.keys()[1].key, ring.keys()[0].key], "both sign, the new one first");
     assert_eq!(ring.genesis_key().selector, old);
     let week = later(until, OLD_FOR);
+    assert!(!ring.needs_view(UnixSeconds(week.0 - 1)) && ring.needs_view(week));
     let early = ring.next(None, UnixSeconds(week.0 - 1));
     assert!(matches!(early, Err(NotYet::TooEarly { state: "old", .. })), "{early:?}");
-    assert_eq!(ring.next(None, week), Ok(Step::Revoke { selector: old.clone() }));
+    // Somebody has taken the new key out of the zone: without the old one nothing would be left.
+    let mut without = published(&ring);
+    without.keys.remove(&new);
+    let lost = ring.next(Some(&without), week);
+    assert!(matches!(&lost, Err(NotYet::Unpublished { selector, .. }) if *selector == new));
+    assert_eq!(
+        ring.next(Some(&published(&ring)), week),
+        Ok(Step::Revoke { selector: old.clone() })
+    );
     ring.shift(&[(old.clone(), State::Revoked)], week).unwrap();
     assert_eq!(ring.secrets().unwrap().len(), 1);
 
-    let mut still = published(&ring);
+    // Its record still shows the key, or is merely gone: whoever wrote the key down believes it on.
+    let seen = later(week, Duration::from_hours(40));
     let live = KeyRecord::new(chain(), Some(ring.keys()[0].key));
-    still.keys.insert(old.clone(), live.into());
-    let day = later(week, REVOKED_FOR);
-    assert!(matches!(ring.next(Some(&still), day), Err(NotYet::Unpublished { .. })));
+    for wrong in [Some(Shown::from(live)), None, Some(Shown::Unsettled("ns1 fails".into()))] {
+        let mut still = published(&ring);
+        still.keys.remove(&old);
+        still.keys.extend(wrong.map(|wrong| (old.clone(), wrong)));
+        assert!(matches!(ring.next(Some(&still), seen), Err(NotYet::Unpublished { .. })));
+    }
+    // However long ago it was revoked, the day begins when it is everywhere.
+    let day = later(seen, REVOKED_FOR);
+    let step = Step::Ended { selector: old.clone(), until: day };
+    assert_eq!(ring.next(Some(&published(&ring)), seen), Ok(step));
+    ring.shift(&[(old.clone(), State::Ended)], seen).unwrap();
     let early = ring.next(Some(&published(&ring)), UnixSeconds(day.0 - 1));
-    assert!(matches!(early, Err(NotYet::TooEarly { state: "revoked", .. })), "{early:?}");
+    assert!(matches!(early, Err(NotYet::TooEarly { state: "ended", .. })), "{early:?}");
+    let slow = View { held_for: Duration::from_hours(24), ..published(&ring) };
+    assert!(matches!(ring.next(Some(&slow), day), Err(NotYet::TooEarly { .. })));
     assert_eq!(ring.next(Some(&published(&ring)), day), Ok(Step::Remove { selector: old.clone() }));
     ring.shift(&[(old, State::Removed)], day).unwrap();
     // The first key's file stays: an embedded ledger begins with it.

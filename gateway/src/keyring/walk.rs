@@ -15,8 +15,8 @@ use super::{Keyring, OwnKey, State};
 /// How long an old key is published on: longer than any spool keeps a message.
 pub const OLD_FOR: Duration = Duration::from_hours(24 * 7);
 
-/// How long a revocation is published at least: every gateway that knows the chain has looked it up
-/// by then.
+/// How long a revocation is published at least, from when on it is on every server: each gateway
+/// that knows the chain has looked it up by then.
 pub const REVOKED_FOR: Duration = Duration::from_hours(24);
 
 /// What DNS shows of one selector, on all authoritative servers.
@@ -79,6 +79,13 @@ pub enum Step {
         /// Which.
         selector: Selector,
     },
+    /// Its revocation is everywhere.
+    Ended {
+        /// Which.
+        selector: Selector,
+        /// From when on its record may go.
+        until: UnixSeconds,
+    },
     /// The revoked key is gone.
     Remove {
         /// Which.
@@ -117,13 +124,15 @@ impl Keyring {
             .or_else(|| at(State::Published))
             .or_else(|| at(State::Old))
             .or_else(|| at(State::Revoked))
+            .or_else(|| at(State::Ended))
     }
 
-    /// Whether the next step depends on what DNS shows.
+    /// Whether the next step depends on what DNS shows: nobody is asked about what is too early
+    /// anyway.
     #[must_use]
-    pub fn needs_view(&self) -> bool {
-        let state = self.turning().map(|key| key.state);
-        matches!(state, Some(State::Made | State::Published | State::Revoked))
+    pub fn needs_view(&self, now: UnixSeconds) -> bool {
+        self.turning()
+            .is_some_and(|key| key.state != State::Old || passed(key, OLD_FOR, now).is_ok())
     }
 
     /// The step that may be taken now.
@@ -146,16 +155,31 @@ impl Keyring {
             }
             State::Old => {
                 passed(key, OLD_FOR, now)?;
+                // With the old one gone peers believe that one alone, and only if they see it.
+                shown(self.current(), view, true)?;
                 Ok(Step::Revoke { selector })
             }
             State::Revoked => {
                 let view = shown(key, view, false)?;
-                passed(key, REVOKED_FOR.max(view.held_for.saturating_mul(2)), now)?;
+                let until = UnixSeconds(now.0.saturating_add(revoked_for(view).as_secs()));
+                Ok(Step::Ended { selector, until })
+            }
+            State::Ended => {
+                let view = view.ok_or_else(|| not_asked(key))?;
+                passed(key, revoked_for(view), now)?;
                 Ok(Step::Remove { selector })
             }
             State::Signing | State::Removed => Ok(Step::Make),
         }
     }
+}
+
+fn revoked_for(view: &View) -> Duration {
+    REVOKED_FOR.max(view.held_for.saturating_mul(2))
+}
+
+fn not_asked(key: &OwnKey) -> NotYet {
+    NotYet::Unpublished { selector: key.selector.clone(), what: "DNS was not asked".to_owned() }
 }
 
 fn passed(key: &OwnKey, wait: Duration, now: UnixSeconds) -> Result<(), NotYet> {
@@ -167,7 +191,7 @@ fn passed(key: &OwnKey, wait: Duration, now: UnixSeconds) -> Result<(), NotYet> 
 /// Whether DNS shows a key as it has to be: there and named by the policy, or revoked.
 fn shown<'v>(key: &OwnKey, view: Option<&'v View>, is_live: bool) -> Result<&'v View, NotYet> {
     let unpublished = |what: String| NotYet::Unpublished { selector: key.selector.clone(), what };
-    let view = view.ok_or_else(|| unpublished("DNS was not asked".to_owned()))?;
+    let view = view.ok_or_else(|| not_asked(key))?;
     let expected = if is_live { format!("the key {}", key.key) } else { "an empty p=".into() };
     match view.keys.get(&key.selector).unwrap_or(&Shown::Nothing) {
         Shown::Key { key: found, endorsements } if is_live && *found == key.key => {
@@ -177,8 +201,8 @@ fn shown<'v>(key: &OwnKey, view: Option<&'v View>, is_live: bool) -> Result<&'v 
                 return Err(unpublished(what.to_owned()));
             }
         }
-        // Who has taken the record away already has ended the key just the same.
-        Shown::Revoked | Shown::Nothing if !is_live => return Ok(view),
+        // A record that is merely gone ends nothing where an operator wrote the key down.
+        Shown::Revoked if !is_live => return Ok(view),
         Shown::Key { key: found, .. } => {
             return Err(unpublished(format!("found the key {found}, expected {expected}")));
         }

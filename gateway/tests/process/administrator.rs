@@ -342,6 +342,9 @@ fn a_chain_key_turns_over_with_messages_under_way() {
     assert!(b.log().contains("is revoked"), "{}", b.log());
     // And back: a's receipts and b's messages, by the new key alone.
     delivered(b, b.send(0, &a.village.address(), 5));
+    let (code, ended) = key(a, &named, &["rotate"]);
+    assert_eq!((code, &ended["step"]), (Some(0), &"ended".into()), "{ended}");
+    assert_eq!(key(a, &named, &["rotate"]).0, Some(75), "its day has only begun");
     wait(a, 2);
     let (code, removed) = key(a, &named, &["rotate"]);
     assert_eq!((code, &removed["step"]), (Some(0), &"removed".into()), "{removed}");

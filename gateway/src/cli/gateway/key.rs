@@ -142,7 +142,7 @@ async fn rotate(arguments: &RotateArguments) -> Result<Exit, Failure> {
     // What was printed last time, in case that is what is not published yet.
     let before = arguments.publishing.records(&config, &ring)?;
     let now = clock::system()().seconds();
-    let view = match ring.needs_view() {
+    let view = match ring.needs_view(now) {
         true => Some(look(arguments, &config, &before.set).await?),
         false => None,
     };
@@ -242,8 +242,14 @@ fn take(
         Step::Revoke { selector } => {
             ring.shift(&[(selector.clone(), State::Revoked)], now).map_err(failed)?;
             let text = format!("{selector} is revoked");
-            let next = format!("Restart the gateway, publish that, wait a day, {again}.");
+            let next = format!("Restart the gateway, publish that, {again}.");
             ("revoked", selector.clone(), text, next)
+        }
+        Step::Ended { selector, until } => {
+            ring.shift(&[(selector.clone(), State::Ended)], now).map_err(failed)?;
+            let text = format!("the revocation of {selector} is on every authoritative server");
+            let next = format!("Leave it there until {}: {again}.", at(*until));
+            ("ended", selector.clone(), text, next)
         }
         Step::Remove { selector } => {
             ring.shift(&[(selector.clone(), State::Removed)], now).map_err(failed)?;
