@@ -7,7 +7,8 @@
 //! command goes on.
 
 use std::{
-    fs, io,
+    fs::{self, File, TryLockError},
+    io,
     path::{Path, PathBuf},
     time::{Duration, UNIX_EPOCH},
 };
@@ -23,6 +24,8 @@ use distpos_proto::{
     time::UnixSeconds,
 };
 use thiserror::Error;
+
+use crate::admin::Reason;
 
 mod file;
 pub mod walk;
@@ -66,7 +69,13 @@ pub struct OwnKey {
     pub since: UnixSeconds,
     /// Who endorsed it when it was made.
     pub endorsements: Vec<KeySignature>,
+    /// Why it came there; none for a key that `keygen` made.
+    pub reason: Option<Reason>,
 }
+
+/// Kept by whoever changes the keys of a directory; the system lets go of it with the process.
+#[derive(Debug)]
+pub struct KeyringLock(#[expect(dead_code, reason = "its lock lasts as long as it is open")] File);
 
 /// All chain keys of this gateway, the oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +102,12 @@ pub enum KeyringError {
         /// The system's reason.
         source: io::Error,
     },
+    /// Somebody else changes the keys now: both would start from the same state.
+    #[error("{path}: another command changes the keys now")]
+    Busy {
+        /// The key directory.
+        path: PathBuf,
+    },
     /// `keys.toml` says what cannot be.
     #[error("{path}: {what}")]
     Format {
@@ -118,6 +133,21 @@ impl Keyring {
         }
     }
 
+    /// Keeps others from changing the keys. Take it before they are read.
+    ///
+    /// # Errors
+    /// [`KeyringError::Busy`] if somebody else has it; [`KeyringError::Io`].
+    pub fn lock(directory: &Path) -> Result<KeyringLock, KeyringError> {
+        let path = || directory.to_owned();
+        let io = |action| move |source| KeyringError::Io { path: path(), action, source };
+        let opened = File::open(directory).map_err(io("open"))?;
+        match opened.try_lock() {
+            Ok(()) => Ok(KeyringLock(opened)),
+            Err(TryLockError::WouldBlock) => Err(KeyringError::Busy { path: path() }),
+            Err(TryLockError::Error(source)) => Err(io("lock")(source)),
+        }
+    }
+
     fn first(directory: &Path) -> Result<Self, KeyringError> {
         let path = directory.join(CHAIN_FILE);
         let key = load_signing_key(&path, SecretKind::Chain)?.public();
@@ -128,7 +158,8 @@ impl Keyring {
         let since = UnixSeconds(since);
         let selector = selector_of(since, 0);
         let (file, state) = (CHAIN_FILE.to_owned(), State::Signing);
-        let key = OwnKey { selector, key, file, state, since, endorsements: Vec::new() };
+        let endorsements = Vec::new();
+        let key = OwnKey { selector, key, file, state, since, endorsements, reason: None };
         Ok(Self { directory: directory.into(), keys: vec![key], changes: 0 })
     }
 
@@ -219,7 +250,34 @@ impl Keyring {
         chain: ChainId,
         genesis: GenesisTag,
         now: UnixSeconds,
+        reason: &Reason,
     ) -> Result<&OwnKey, KeyringError> {
+        let mut new = self.create(State::Made, now, reason)?;
+        let record = KeyRecord::new(chain, Some(new.key));
+        new.endorsements = record.endorsed(genesis, &new.selector, &self.secrets()?).endorsements;
+        self.note(vec![new], &[], now, reason)?;
+        Ok(&self.keys[self.keys.len() - 1])
+    }
+
+    /// Revokes the key that signs and makes another in its place, which signs at once; noted
+    /// together. The lost key does not endorse it: what whoever has it now signs must not count.
+    ///
+    /// # Errors
+    /// [`KeyringError`]; then nothing is noted.
+    pub fn replace(&mut self, now: UnixSeconds, reason: &Reason) -> Result<&OwnKey, KeyringError> {
+        let new = self.create(State::Signing, now, reason)?;
+        let lost = (self.current().selector.clone(), State::Revoked);
+        self.note(vec![new], &[lost], now, reason)?;
+        Ok(&self.keys[self.keys.len() - 1])
+    }
+
+    /// A new key and its file.
+    fn create(
+        &self,
+        state: State,
+        now: UnixSeconds,
+        reason: &Reason,
+    ) -> Result<OwnKey, KeyringError> {
         let is_taken = |selector: &Selector| self.keys.iter().any(|key| key.selector == *selector);
         let selectors = (0..).map(|number| selector_of(now, number));
         let mut free = selectors.filter(|selector| !is_taken(selector));
@@ -231,21 +289,8 @@ impl Keyring {
             Err(SecretError::Exists { .. }) => load_signing_key(&path, SecretKind::Chain)?,
             made => made?,
         };
-        let key = secret.public();
-        let record = KeyRecord::new(chain, Some(key));
-        let endorsements = record.endorsed(genesis, &selector, &self.secrets()?).endorsements;
-        let state = State::Made;
-        let new = OwnKey { selector, key, file, state, since: now, endorsements };
-        let mut next = self.clone();
-        next.keys.push(new);
-        if next.keys.len() > KEYS_MAX {
-            // The first one is the ledger's for ever.
-            next.keys.remove(1);
-        }
-        next.changes = next.changes.saturating_add(1);
-        file::write(&next)?;
-        *self = next;
-        Ok(&self.keys[self.keys.len() - 1])
+        let (key, endorsements, reason) = (secret.public(), Vec::new(), Some(reason.clone()));
+        Ok(OwnKey { selector, key, file, state, since: now, endorsements, reason })
     }
 
     /// Says where the first key is published, as long as it is the only one; on disk when the call
@@ -253,44 +298,37 @@ impl Keyring {
     ///
     /// # Errors
     /// [`KeyringError::Format`] if there are others, else as [`Keyring::make`].
-    pub fn rename_first(&mut self, selector: &Selector) -> Result<(), KeyringError> {
+    pub fn rename_first(
+        &mut self,
+        selector: &Selector,
+        reason: &Reason,
+    ) -> Result<(), KeyringError> {
         let mut next = self.clone();
         let [first] = next.keys.as_mut_slice() else {
             let what = "a key has turned over: the records have their selectors".to_owned();
             return Err(KeyringError::Format { path: self.directory.join(FILE), what });
         };
         first.selector = selector.clone();
+        first.reason = Some(reason.clone());
         file::write(&next)?;
         *self = next;
         Ok(())
     }
 
     /// Moves keys to other states and notes it; on disk when the call returns. The file of a removed
-    /// key is deleted, but for the first one's, which a ledger needs.
+    /// key is deleted then, but for the first one's, which a ledger needs.
     ///
     /// # Errors
-    /// [`KeyringError`]; then nothing is noted.
+    /// [`KeyringError`]; then nothing is noted, unless it is a file that cannot be deleted: the next
+    /// call tries again.
     pub fn shift(
         &mut self,
         moves: &[(Selector, State)],
         now: UnixSeconds,
+        reason: &Reason,
     ) -> Result<(), KeyringError> {
-        let mut next = self.clone();
-        let named = |ring: &Self| ring.named().map(|key| key.selector.clone()).collect::<Vec<_>>();
-        for (selector, state) in moves {
-            for key in next.keys.iter_mut().filter(|key| key.selector == *selector) {
-                (key.state, key.since) = (*state, now);
-            }
-        }
-        if named(&next) != named(self) {
-            next.changes = next.changes.saturating_add(1);
-        }
-        if !next.keys.iter().any(|key| key.state == State::Signing) {
-            let what = "no key would sign any more".to_owned();
-            return Err(KeyringError::Format { path: self.directory.join(FILE), what });
-        }
-        file::write(&next)?;
-        for key in next.keys.iter().skip(1).filter(|key| key.state == State::Removed) {
+        self.note(Vec::new(), moves, now, reason)?;
+        for key in self.keys.iter().skip(1).filter(|key| key.state == State::Removed) {
             let path = self.directory.join(&key.file);
             match fs::remove_file(&path) {
                 Ok(()) => {}
@@ -298,6 +336,38 @@ impl Keyring {
                 Err(source) => return Err(KeyringError::Io { path, action: "remove", source }),
             }
         }
+        Ok(())
+    }
+
+    /// Adds keys and moves others, in one write.
+    fn note(
+        &mut self,
+        new: Vec<OwnKey>,
+        moves: &[(Selector, State)],
+        now: UnixSeconds,
+        reason: &Reason,
+    ) -> Result<(), KeyringError> {
+        let mut next = self.clone();
+        let named = |ring: &Self| ring.named().map(|key| key.selector.clone()).collect::<Vec<_>>();
+        for (selector, state) in moves {
+            for key in next.keys.iter_mut().filter(|key| key.selector == *selector) {
+                (key.state, key.since, key.reason) = (*state, now, Some(reason.clone()));
+            }
+        }
+        next.keys.extend(new);
+        if next.keys.len() > KEYS_MAX {
+            // The first one is the ledger's for ever, and what is not removed is still published.
+            let removed = next.keys.iter().skip(1).position(|key| key.state == State::Removed);
+            next.keys.remove(removed.map_or(1, |at| at + 1));
+        }
+        if named(&next) != named(self) {
+            next.changes = next.changes.saturating_add(1);
+        }
+        if next.keys.iter().filter(|key| key.state == State::Signing).count() != 1 {
+            let what = "not exactly one key would sign".to_owned();
+            return Err(KeyringError::Format { path: self.directory.join(FILE), what });
+        }
+        file::write(&next)?;
         *self = next;
         Ok(())
     }

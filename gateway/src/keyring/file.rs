@@ -46,6 +46,7 @@ struct RawKey {
     by: Vec<PublicKey>,
     #[serde(default)]
     sig: Vec<String>,
+    reason: Option<String>,
 }
 
 /// Reads the file; none if there is none.
@@ -119,8 +120,10 @@ fn key(raw: RawKey) -> Result<OwnKey, String> {
         Ok(KeySignature { key, signature })
     });
     let endorsements = endorsements.collect::<Result<_, String>>()?;
+    let reason = raw.reason.as_deref().map(str::parse).transpose();
+    let reason = reason.map_err(|error| format!("key {selector}: {error}"))?;
     let since = UnixSeconds(raw.since);
-    Ok(OwnKey { selector, key: raw.key, file: raw.file, state, since, endorsements })
+    Ok(OwnKey { selector, key: raw.key, file: raw.file, state, since, endorsements, reason })
 }
 
 /// Writes the file in place of what was there; on disk when the call returns.
@@ -163,6 +166,10 @@ fn print(ring: &Keyring) -> String {
             key.state.word(),
             key.since.0,
         ));
+        if let Some(reason) = &key.reason {
+            let quoted = toml::Value::String(reason.to_string());
+            text.push_str(&format!("reason = {quoted}\n"));
+        }
     }
     text
 }

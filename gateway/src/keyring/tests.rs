@@ -17,6 +17,10 @@ fn tag() -> GenesisTag {
     GenesisTag([3; 8])
 }
 
+fn why() -> Reason {
+    "yearly, \"as always\" \\ Übung".parse().unwrap()
+}
+
 fn fresh() -> (TempDir, Keyring) {
     let home = tempfile::tempdir().unwrap();
     distpos_certs::keygen(&home.path().join("keys")).unwrap();
@@ -60,12 +64,13 @@ fn a_key_turns_over_step_by_step_and_none_too_early() {
     let (home, mut ring) = fresh();
     let (old, start) = (ring.current().selector.clone(), UnixSeconds(2_000_000_000));
     let before = ring.policy_id();
-    let new = ring.make(chain(), tag(), start).unwrap().selector.clone();
+    let new = ring.make(chain(), tag(), start, &why()).unwrap().selector.clone();
     ring = Keyring::load(&home.path().join("keys")).unwrap();
     assert_eq!(
         (states(&ring), ring.current().selector.clone()),
         (vec!["signing", "made"], old.clone())
     );
+    assert_eq!(ring.keys()[1].reason, Some(why()), "who looks later sees why");
     assert_ne!(ring.policy_id(), before, "the policy names another key");
     let record = ring.keys()[1].record(chain());
     assert_eq!(record.endorsers(tag(), &new, |_| true).collect::<Vec<_>>(), [ring.current().key]);
@@ -97,7 +102,7 @@ fn a_key_turns_over_step_by_step_and_none_too_early() {
     let until = later(start, Duration::from_hours(2));
     let step = Step::Published { selector: new.clone(), until };
     assert_eq!(ring.next(Some(&whole), start), Ok(step));
-    ring.shift(&[(new.clone(), State::Published)], start).unwrap();
+    ring.shift(&[(new.clone(), State::Published)], start, &why()).unwrap();
     let early = UnixSeconds(until.0 - 1);
     let left = Duration::from_secs(1);
     let too_early = NotYet::TooEarly { selector: new.clone(), state: "published", left };
@@ -108,8 +113,23 @@ fn a_key_turns_over_step_by_step_and_none_too_early() {
     assert!(matches!(ring.next(Some(&gone), until), Err(NotYet::Unpublished { .. })));
     let step = Step::Sign { new: new.clone(), old: old.clone() };
     assert_eq!(ring.next(Some(&whole), until), Ok(step));
-    ring.shift(&[(new.clone(), State::Signing), (old.clone(), State::Old)], until).unwrap();
+    ring.shift(&[(new.clone(), State::Signing), (old.clone(), State::Old)], until, &why()).unwrap();
+}
 
+/// The new key has taken over at that moment.
+fn taken_over() -> (TempDir, Keyring, UnixSeconds) {
+    let (home, mut ring) = fresh();
+    let (old, until) = (ring.current().selector.clone(), UnixSeconds(2_000_000_000));
+    let new = ring.make(chain(), tag(), until, &why()).unwrap().selector.clone();
+    ring.shift(&[(new, State::Signing), (old, State::Old)], until, &why()).unwrap();
+    (home, ring, until)
+}
+
+/// Both sign for a week; then the old one is revoked, which every server has to show for a day.
+#[test]
+fn an_old_key_goes_step_by_step_and_none_too_early() {
+    let (home, mut ring, until) = taken_over();
+    let [old, new] = [0, 1].map(|at| ring.keys()[at].selector.clone());
     ring = Keyring::load(&home.path().join("keys")).unwrap();
     assert_eq!(states(&ring), ["old", "signing"]);
     let signing: Vec<_> = ring.secrets().unwrap().iter().map(SecretKey::public).collect();
@@ -128,7 +148,7 @@ fn a_key_turns_over_step_by_step_and_none_too_early() {
         ring.next(Some(&published(&ring)), week),
         Ok(Step::Revoke { selector: old.clone() })
     );
-    ring.shift(&[(old.clone(), State::Revoked)], week).unwrap();
+    ring.shift(&[(old.clone(), State::Revoked)], week, &why()).unwrap();
     assert_eq!(ring.secrets().unwrap().len(), 1);
 
     // Its record still shows the key, or is merely gone: whoever wrote the key down believes it on.
@@ -144,21 +164,21 @@ fn a_key_turns_over_step_by_step_and_none_too_early() {
     let day = later(seen, REVOKED_FOR);
     let step = Step::Ended { selector: old.clone(), until: day };
     assert_eq!(ring.next(Some(&published(&ring)), seen), Ok(step));
-    ring.shift(&[(old.clone(), State::Ended)], seen).unwrap();
+    ring.shift(&[(old.clone(), State::Ended)], seen, &why()).unwrap();
     let early = ring.next(Some(&published(&ring)), UnixSeconds(day.0 - 1));
     assert!(matches!(early, Err(NotYet::TooEarly { state: "ended", .. })), "{early:?}");
     let slow = View { held_for: Duration::from_hours(24), ..published(&ring) };
     assert!(matches!(ring.next(Some(&slow), day), Err(NotYet::TooEarly { .. })));
     assert_eq!(ring.next(Some(&published(&ring)), day), Ok(Step::Remove { selector: old.clone() }));
-    ring.shift(&[(old, State::Removed)], day).unwrap();
+    ring.shift(&[(old, State::Removed)], day, &why()).unwrap();
     // The first key's file stays: an embedded ledger begins with it.
     assert!(home.path().join("keys/chain.key").exists());
     assert_eq!(ring.next(None, day), Ok(Step::Make));
 
     // The second time round it is the second key that goes, with its file.
     let file = home.path().join("keys").join(format!("chain.{new}.key"));
-    let third = ring.make(chain(), tag(), day).unwrap().selector.clone();
-    ring.shift(&[(third, State::Signing), (new.clone(), State::Removed)], day).unwrap();
+    let third = ring.make(chain(), tag(), day, &why()).unwrap().selector.clone();
+    ring.shift(&[(third, State::Signing), (new.clone(), State::Removed)], day, &why()).unwrap();
     assert!(!file.exists());
 }
 
@@ -166,8 +186,9 @@ fn a_key_turns_over_step_by_step_and_none_too_early() {
 fn two_keys_of_one_day_have_two_labels() {
     let (_home, mut ring) = fresh();
     let now = UnixSeconds(1_795_651_200);
-    let labels: Vec<_> =
-        (0..3).map(|_| ring.make(chain(), tag(), now).unwrap().selector.to_string()).collect();
+    let labels: Vec<_> = (0..3)
+        .map(|_| ring.make(chain(), tag(), now, &why()).unwrap().selector.to_string())
+        .collect();
     assert!(labels.windows(2).all(|pair| pair[0] != pair[1]), "{labels:?}");
     assert!(labels.iter().all(|label| label.starts_with("k20261126")), "{labels:?}");
 }
@@ -178,27 +199,76 @@ fn a_key_whose_note_was_lost_is_taken_up() {
     let (home, mut ring) = fresh();
     let now = UnixSeconds(1_795_651_200 + 40 * DAY);
     let keys = home.path().join("keys");
-    let made = ring.make(chain(), tag(), now).unwrap().clone();
+    let made = ring.make(chain(), tag(), now, &why()).unwrap().clone();
     fs::remove_file(keys.join(FILE)).unwrap();
     let mut again = Keyring::load(&keys).unwrap();
     assert_eq!(states(&again), ["signing"]);
-    let key = again.make(chain(), tag(), now).unwrap();
+    let key = again.make(chain(), tag(), now, &why()).unwrap();
     assert_eq!((key.key, &key.selector), (made.key, &made.selector));
     // An interrupted write of the note leaves the one before.
     fs::write(keys.join("keys.toml.new"), "half of").unwrap();
     assert_eq!(Keyring::load(&keys).unwrap(), again);
-    again.shift(&[(made.selector, State::Published)], now).unwrap();
+    again.shift(&[(made.selector, State::Published)], now, &why()).unwrap();
     assert_eq!(states(&Keyring::load(&keys).unwrap()), ["signing", "published"]);
+}
+
+/// Stolen: what whoever has the key now signs must not make another one believed.
+#[test]
+fn a_key_in_the_place_of_a_stolen_one_is_endorsed_by_nobody() {
+    let (home, mut ring) = fresh();
+    let (stolen, now) = (ring.current().selector.clone(), UnixSeconds(2_000_000_000));
+    let policy = ring.policy_id();
+    let new = ring.replace(now, &why()).unwrap().clone();
+    ring = Keyring::load(&home.path().join("keys")).unwrap();
+    assert_eq!((states(&ring), ring.current()), (vec!["revoked", "signing"], &new));
+    assert!(new.endorsements.is_empty());
+    assert_ne!(ring.policy_id(), policy);
+    let records: std::collections::BTreeMap<_, _> = ring.records(chain()).into_iter().collect();
+    assert_eq!(records[&stolen].to_string(), "v=DPOSKEY1; c=e2e4; k=ed25519; p=");
+    let signing: Vec<_> = ring.secrets().unwrap().iter().map(SecretKey::public).collect();
+    assert_eq!(signing, [new.key]);
+}
+
+#[test]
+fn one_command_at_a_time_changes_the_keys() {
+    let (home, _) = fresh();
+    let keys = home.path().join("keys");
+    let lock = Keyring::lock(&keys).unwrap();
+    assert!(matches!(Keyring::lock(&keys), Err(KeyringError::Busy { path }) if path == keys));
+    // A gateway that starts meanwhile only reads.
+    Keyring::load(&keys).unwrap();
+    drop(lock);
+    Keyring::lock(&keys).unwrap();
+}
+
+/// Keys that are remembered are bounded, and none that is still published is forgotten for it.
+#[test]
+fn years_of_keys_are_remembered_and_no_more() {
+    let (home, mut ring) = fresh();
+    let first = ring.genesis_key().clone();
+    let mut published = Vec::new();
+    for number in 0..100 {
+        let now = UnixSeconds(2_000_000_000 + number * 30 * DAY);
+        let new = ring.make(chain(), tag(), now, &why()).unwrap().selector.clone();
+        let old = ring.current().selector.clone();
+        let gone = if number == 5 { State::Revoked } else { State::Removed };
+        published.extend((number == 5).then(|| old.clone()));
+        ring.shift(&[(new, State::Signing), (old, gone)], now, &why()).unwrap();
+    }
+    ring = Keyring::load(&home.path().join("keys")).unwrap();
+    assert_eq!(ring.keys().len(), KEYS_MAX);
+    assert_eq!(ring.genesis_key().key, first.key);
+    assert!(published.iter().all(|it| ring.keys().iter().any(|key| key.selector == *it)));
 }
 
 #[test]
 fn a_state_in_which_nobody_signs_is_never_written() {
     let (home, mut ring) = fresh();
     let selector = ring.current().selector.clone();
-    let error = ring.shift(&[(selector, State::Revoked)], UnixSeconds(5)).unwrap_err();
-    assert!(error.to_string().contains("no key would sign any more"), "{error}");
+    let error = ring.shift(&[(selector, State::Revoked)], UnixSeconds(5), &why()).unwrap_err();
+    assert!(error.to_string().contains("not exactly one key would sign"), "{error}");
     assert_eq!(Keyring::load(&home.path().join("keys")).unwrap(), ring);
-    ring.rename_first(&"k1".parse().unwrap()).unwrap();
+    ring.rename_first(&"k1".parse().unwrap(), &why()).unwrap();
     assert_eq!(Keyring::load(&home.path().join("keys")).unwrap().current().selector.as_str(), "k1");
 }
 
@@ -206,10 +276,11 @@ fn a_state_in_which_nobody_signs_is_never_written() {
 fn a_file_that_says_what_cannot_be_is_refused() {
     let (home, mut ring) = fresh();
     let keys = home.path().join("keys");
-    ring.make(chain(), tag(), UnixSeconds(1_795_651_200)).unwrap();
+    ring.make(chain(), tag(), UnixSeconds(1_795_651_200), &why()).unwrap();
     let file = keys.join(FILE);
     let good = fs::read_to_string(&file).unwrap();
     let second = &ring.keys()[1].selector.to_string();
+    let reason = good.lines().find(|line| line.starts_with("reason")).unwrap().to_owned();
     for (wrong, what) in [
         (good.replace("\"made\"", "\"ready\""), "state is \"ready\", expected one of made"),
         (good.replace("\"made\"", "\"signing\""), "found 2 keys with state = \"signing\""),
@@ -219,6 +290,7 @@ fn a_file_that_says_what_cannot_be_is_refused() {
         (good.replace("changes", "chances"), "unknown field `chances`"),
         (good.replace("sig = [\"", "sig = [\"A"), "expected 86 characters of base64url"),
         (good.replace("by = [\"", "by = [\"A"), "by"),
+        (format!("{good}reason = \"\\u001B[2J\"\n").replacen(&reason, "", 2), "reason has the"),
         ("changes = 1\nkey = []\n".to_owned(), "found 0 keys, expected 1 to 64"),
     ] {
         fs::write(&file, &wrong).unwrap();

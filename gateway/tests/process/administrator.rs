@@ -12,7 +12,10 @@ use std::{
 };
 
 use distpos_examples::village::ROOT;
-use distpos_gateway::submit::{MessageView, Outcome};
+use distpos_gateway::{
+    keyring::Keyring,
+    submit::{MessageView, Outcome},
+};
 use distpos_proto::message::MessageId;
 use serde_json::Value;
 
@@ -297,6 +300,10 @@ fn a_chain_key_turns_over_with_messages_under_way() {
     let to = b.village.address();
     delivered(a, a.send(0, &to, 10));
 
+    // One command at a time.
+    let busy = Keyring::lock(&a.directory.join("keys")).unwrap();
+    assert_eq!(key(a, &named, &["rotate"]).0, Some(75));
+    drop(busy);
     let (code, made) = key(a, &named, &["rotate"]);
     assert_eq!((code, &made["step"]), (Some(0), &"made".into()), "{made}");
     assert_eq!(made["publish"].as_array().unwrap().len(), 4, "{made}");
@@ -360,6 +367,8 @@ fn a_chain_key_turns_over_with_messages_under_way() {
     let (code, retired) = key(a, &named, &["retire", &selector, "--replace"]);
     assert_eq!((code, &retired["retired"]), (Some(0), &selector.as_str().into()), "{retired}");
     assert_ne!(retired["signs"], selector);
+    let lines = retired["publish"].as_array().unwrap();
+    assert!(lines.iter().all(|line| !line.as_str().unwrap().contains("by=")), "{retired}");
     a.terminate();
     a.start();
 }
@@ -371,6 +380,7 @@ fn removed_and_current(gateway: &Gateway) -> String {
     let listed = json(&command.output().unwrap());
     let keys = listed["keys"].as_array().unwrap();
     assert_eq!(keys[0]["state"], "removed", "{listed}");
+    assert_eq!(keys[0]["reason"], "its year is over", "{listed}");
     keys.iter().find(|key| key["state"] == "signing").unwrap()["selector"]
         .as_str()
         .unwrap()

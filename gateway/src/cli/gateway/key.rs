@@ -14,7 +14,7 @@ use crate::{
     clock::{self, moment},
     config::Config,
     keyring::{
-        Keyring, KeyringError, State,
+        Keyring, KeyringError, KeyringLock, State,
         walk::{NotYet, OLD_FOR, Step},
     },
 };
@@ -91,6 +91,9 @@ pub(super) struct NameArguments {
     selector: Selector,
     #[command(flatten)]
     from: FromConfig,
+    /// Why, for whoever reads it later.
+    #[arg(long)]
+    reason: Reason,
 }
 
 pub(super) async fn execute(command: Command) -> Result<Exit, Failure> {
@@ -106,8 +109,20 @@ fn load(config: &Config) -> Result<Keyring, Failure> {
     Keyring::load(&config.identity.directory).map_err(Failure::configuration)
 }
 
+/// To change them: nobody else does meanwhile.
+fn load_locked(config: &Config) -> Result<(KeyringLock, Keyring), Failure> {
+    let lock = Keyring::lock(&config.identity.directory).map_err(failed)?;
+    Ok((lock, load(config)?))
+}
+
 fn failed(error: KeyringError) -> Failure {
-    Failure::new(Exit::Configuration, error)
+    let exit = match &error {
+        KeyringError::Busy { .. } => Exit::Temporary,
+        KeyringError::Secret(_) | KeyringError::Io { .. } | KeyringError::Format { .. } => {
+            Exit::Configuration
+        }
+    };
+    Failure::new(exit, error)
 }
 
 fn list(arguments: &ListArguments) -> Result<Exit, Failure> {
@@ -118,6 +133,7 @@ fn list(arguments: &ListArguments) -> Result<Exit, Failure> {
             "key": key.key.to_string(),
             "state": key.state.word(),
             "since": key.since.0,
+            "reason": key.reason.as_ref().map(Reason::as_str),
         })
     });
     if arguments.json {
@@ -126,19 +142,16 @@ fn list(arguments: &ListArguments) -> Result<Exit, Failure> {
     }
     for key in ring.keys() {
         let since = moment(key.since.millis().0);
-        say(format_args!(
-            "{:<12} {:<9} since {since}  {}",
-            key.selector,
-            key.state.word(),
-            key.key
-        ))?;
+        let reason = key.reason.as_ref().map_or("", Reason::as_str);
+        let (selector, state) = (&key.selector, key.state.word());
+        say(format_args!("{selector:<12} {state:<9} since {since}  {}  {reason}", key.key))?;
     }
     Ok(Exit::Done)
 }
 
 async fn rotate(arguments: &RotateArguments) -> Result<Exit, Failure> {
     let config = arguments.from.load()?;
-    let mut ring = load(&config)?;
+    let (_lock, mut ring) = load_locked(&config)?;
     // What was printed last time, in case that is what is not published yet.
     let before = arguments.publishing.records(&config, &ring)?;
     let now = clock::system()().seconds();
@@ -209,11 +222,11 @@ fn take(
     now: UnixSeconds,
 ) -> Result<Told, Failure> {
     let at = |time: UnixSeconds| moment(time.millis().0);
-    let again = "then run `key rotate` again";
+    let (again, reason) = ("then run `key rotate` again", &arguments.reason);
     let (step, selector, text, next) = match step {
         Step::Make => {
             let genesis = arguments.publishing.genesis_of(config, ring)?;
-            let made = ring.make(config.chain.id, genesis, now).map_err(failed)?;
+            let made = ring.make(config.chain.id, genesis, now, reason).map_err(failed)?;
             let selector = made.selector.clone();
             let text =
                 format!("made the key {} at {selector}, endorsed by the one that signs", made.key);
@@ -222,7 +235,7 @@ fn take(
         }
         Step::Published { selector, until } => {
             let moves = [(selector.clone(), State::Published)];
-            ring.shift(&moves, now).map_err(failed)?;
+            ring.shift(&moves, now, reason).map_err(failed)?;
             let text = format!("{selector} is on every authoritative server");
             let next =
                 format!("It may sign from {}, when every resolver has it: {again}.", at(*until));
@@ -230,7 +243,7 @@ fn take(
         }
         Step::Sign { new, old } => {
             let moves = [(new.clone(), State::Signing), (old.clone(), State::Old)];
-            ring.shift(&moves, now).map_err(failed)?;
+            ring.shift(&moves, now, reason).map_err(failed)?;
             let until = UnixSeconds(now.0.saturating_add(OLD_FOR.as_secs()));
             let text = format!("{new} signs from the gateway's next start on, and {old} beside it");
             let next = format!(
@@ -240,24 +253,23 @@ fn take(
             ("signing", new.clone(), text, next)
         }
         Step::Revoke { selector } => {
-            ring.shift(&[(selector.clone(), State::Revoked)], now).map_err(failed)?;
+            ring.shift(&[(selector.clone(), State::Revoked)], now, reason).map_err(failed)?;
             let text = format!("{selector} is revoked");
             let next = format!("Restart the gateway, publish that, {again}.");
             ("revoked", selector.clone(), text, next)
         }
         Step::Ended { selector, until } => {
-            ring.shift(&[(selector.clone(), State::Ended)], now).map_err(failed)?;
+            ring.shift(&[(selector.clone(), State::Ended)], now, reason).map_err(failed)?;
             let text = format!("the revocation of {selector} is on every authoritative server");
             let next = format!("Leave it there until {}: {again}.", at(*until));
             ("ended", selector.clone(), text, next)
         }
         Step::Remove { selector } => {
-            ring.shift(&[(selector.clone(), State::Removed)], now).map_err(failed)?;
+            ring.shift(&[(selector.clone(), State::Removed)], now, reason).map_err(failed)?;
             let text = format!("{selector} is gone: take its record out of the zone");
             ("removed", selector.clone(), text, "The turn-over is complete.".to_owned())
         }
     };
-    tracing::info!(target: "distpos", "key {selector}: {step}: {}", arguments.reason);
     Ok(Told { step, selector: selector.to_string(), text, next })
 }
 
@@ -285,8 +297,8 @@ fn wait(
 }
 
 fn name(arguments: &NameArguments) -> Result<Exit, Failure> {
-    let mut ring = load(&arguments.from.load()?)?;
-    ring.rename_first(&arguments.selector).map_err(failed)?;
+    let (_lock, mut ring) = load_locked(&arguments.from.load()?)?;
+    ring.rename_first(&arguments.selector, &arguments.reason).map_err(failed)?;
     say(format_args!("the key is published at {}", arguments.selector))?;
     Ok(Exit::Done)
 }

@@ -1,20 +1,20 @@
 //! `key retire`: a key that is lost or stolen ends at once.
 
-use distpos_proto::{record::Selector, time::UnixSeconds};
+use distpos_proto::record::Selector;
 use distpos_resolver::publish::Format;
 use serde_json::json;
 
-use super::{Exit, Failure, RetireArguments, failed, load, say, say_json};
+use super::{Exit, Failure, RetireArguments, failed, load_locked, say, say_json};
 use crate::{
     clock,
-    config::Config,
     keyring::{Keyring, State},
 };
 
 pub(super) fn retire(arguments: &RetireArguments) -> Result<Exit, Failure> {
     let config = arguments.from.load()?;
-    let (mut ring, now) = (load(&config)?, clock::system()().seconds());
-    let selector = &arguments.retired;
+    let (_lock, mut ring) = load_locked(&config)?;
+    let (selector, reason, now) =
+        (&arguments.retired, &arguments.reason, clock::system()().seconds());
     let key = ring.keys().iter().find(|key| key.selector == *selector);
     let key = key.ok_or_else(|| {
         Failure::usage(format_args!("{selector} is no key of this gateway; see `key list`"))
@@ -25,12 +25,15 @@ pub(super) fn retire(arguments: &RetireArguments) -> Result<Exit, Failure> {
             format_args!("{selector} is {} already", key.state.word()),
         ));
     }
-    let mut moves = vec![(selector.clone(), State::Revoked)];
-    if key.state == State::Signing {
-        moves.push((successor(arguments, &config, &mut ring, now)?, State::Signing));
+    let revoked = (selector.clone(), State::Revoked);
+    match key.state {
+        State::Signing => match successor(arguments, &ring)? {
+            Some(next) => ring.shift(&[revoked, (next, State::Signing)], now, reason),
+            None => ring.replace(now, reason).map(drop),
+        },
+        _ => ring.shift(&[revoked], now, reason),
     }
-    ring.shift(&moves, now).map_err(failed)?;
-    tracing::info!(target: "distpos", "key {selector}: retired: {}", arguments.reason);
+    .map_err(failed)?;
     let own = arguments.publishing.records(&config, &ring)?;
     let lines = own.set.print(Format::Zone, &own.zone).map_err(Failure::usage)?;
     let signs = ring.current().selector.to_string();
@@ -48,18 +51,15 @@ pub(super) fn retire(arguments: &RetireArguments) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Who signs in the place of the key that is retired: an old or new one that peers believe, else one
-/// that is made now.
-fn successor(
-    arguments: &RetireArguments,
-    config: &Config,
-    ring: &mut Keyring,
-    now: UnixSeconds,
-) -> Result<Selector, Failure> {
-    let others = ring.keys().iter().filter(|key| key.selector != arguments.retired);
-    let believed = others.filter(|key| matches!(key.state, State::Old | State::Published));
-    if let Some(next) = believed.max_by_key(|key| key.since) {
-        return Ok(next.selector.clone());
+/// Who signs in the place of the key that is retired: an old or new one that peers believe; else,
+/// where the operator wants it, one that was made already, or none there is yet.
+fn successor(arguments: &RetireArguments, ring: &Keyring) -> Result<Option<Selector>, Failure> {
+    let newest_of = |states: &[State]| {
+        let keys = ring.keys().iter().filter(|key| states.contains(&key.state));
+        keys.max_by_key(|key| key.since).map(|key| key.selector.clone())
+    };
+    if let Some(next) = newest_of(&[State::Old, State::Published]) {
+        return Ok(Some(next));
     }
     if !arguments.replace {
         let what = "it is the only key that peers believe: --replace makes another, which they \
@@ -67,6 +67,5 @@ fn successor(
                     `key rotate` does without";
         return Err(Failure::of(Exit::Unavailable, what));
     }
-    let genesis = arguments.publishing.genesis_of(config, ring)?;
-    Ok(ring.make(config.chain.id, genesis, now).map_err(failed)?.selector.clone())
+    Ok(newest_of(&[State::Made]))
 }
