@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use distpos_proto::key::{KeySet, PublicKey};
 use distpos_resolver::{HickoryLookup, Resolver};
 use distpos_spool::{Direction, Spool, SpoolError};
 use rand::{SeedableRng, rngs::StdRng};
@@ -35,6 +34,7 @@ use crate::{
 };
 
 mod correspondents;
+mod keys;
 mod node;
 mod own;
 mod status;
@@ -104,7 +104,7 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
     let keys = Keyring::load(directory)
         .with_context(|| format!("identity.directory {}", directory.display()))?;
     let (tls, secrets) = (keys.tls()?, keys.secrets()?);
-    let key_set = key_set(&config, &keys)?;
+    let key_set = keys::key_set(&config.identity.keys, config.identity.th, &keys)?;
     let spool = Spool::open(&config.spool.directory)
         .with_context(|| format!("spool.directory {}", config.spool.directory.display()))?;
     let clock = clock::system();
@@ -240,27 +240,6 @@ async fn spool_failed(spool: &Spool, stop: &Stop) -> anyhow::Result<()> {
             return Err(error).context("start it again: the spool is whole, and opened anew then");
         }
     }
-}
-
-/// The keys that speak for the own chain: the configured ones, which must hold one of this
-/// gateway's, and those of this gateway as they turn over.
-fn key_set(config: &Config, keys: &Keyring) -> anyhow::Result<KeySet> {
-    let (own, listed) = (keys.current().key, &config.identity.keys);
-    if !listed.is_empty() && !keys.keys().iter().any(|key| listed.contains(&key.key)) {
-        bail!("identity.keys does not list this gateway's own chain key {own}");
-    }
-    let is_others = |key: &&PublicKey| keys.keys().iter().all(|own| own.key != **key);
-    let others = listed.iter().filter(is_others).copied();
-    let all = others.chain(keys.named().map(|key| key.key));
-    let set = KeySet::new(all, config.identity.th).context("identity.keys and identity.th")?;
-    if set.threshold() > 1 {
-        bail!(
-            "identity.th is {}, expected 1: this gateway signs with its own key only, and \
-             collecting signatures of sibling gateways is not built yet",
-            set.threshold()
-        );
-    }
-    Ok(set)
 }
 
 fn resolver(

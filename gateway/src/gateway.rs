@@ -72,7 +72,7 @@ pub struct Anchor {
 /// Who this gateway is.
 #[derive(Debug)]
 pub struct Identity {
-    /// The chain keys it holds; headers and receipts are signed with all of them.
+    /// The chain keys it holds, the newest first; headers and receipts are signed with all of them.
     pub keys: Vec<SecretKey>,
     /// All of its chain's keys, also those of sibling gateways, and how many must sign.
     pub key_set: KeySet,

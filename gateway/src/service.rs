@@ -153,7 +153,9 @@ impl Service {
 
     fn status(&self, asker: ChainId, ids: &[MessageId]) -> Response {
         let gateway = &self.gateway;
-        let Some(key) = gateway.identity.keys.first() else {
+        // It carries one signature: that of the key which peers have had longest, since not all of
+        // them know of the one that has just taken over.
+        let Some(key) = gateway.identity.keys.last() else {
             return Response::Refused(Reply::new(Code::NOT_NOW, "no chain key here"));
         };
         let own = gateway.facts().chain;

@@ -1,20 +1,29 @@
 //! What DNS says of a chain's keys: how far it is believed, how keys turn over, and who cannot make
 //! them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use distpos_gateway::{chain::LocalChain, trust::dns};
+use distpos_gateway::{
+    chain::LocalChain,
+    inbound, outbound,
+    peer::{Caller, PeerService},
+    service::Service,
+    stop,
+    trust::dns,
+};
 use distpos_proto::{
     chain::{ChainId, Family, GenesisTag},
     code::Code,
-    key::SecretKey,
+    key::{KeySet, SecretKey},
+    message::MessageId,
     record::{Anchor, GatewayRecord, KeyRecord, Mode, PolicyRecord, Selector},
     trust::{Least, TrustLevel},
-    wire::RequestKind,
+    wire::{Request, RequestKind, Response, StatusAnswer},
 };
 use distpos_resolver::{Fault, Security};
 use distpos_spool::{Direction, State};
 
+use crate::hostile::rebuilt;
 use crate::support::{
     audit::Tally,
     network::Fate,
@@ -187,6 +196,43 @@ async fn a_chain_key_and_a_host_turn_over_with_messages_in_flight() {
     world.send("e2e4", world.user("b1c2"), 50, 0).await;
     world.until_empty(HOURS, &[&a, &b]).await;
     assert_eq!(world.audit(&[&a, &b]).await, Tally { delivered: 5, ..Tally::default() });
+}
+
+/// While two keys are in use, a peer whose operator wrote down the old one alone believes headers,
+/// receipts and answers about what is open.
+#[tokio::test(start_paused = true)]
+async fn who_knows_the_old_key_alone_believes_what_both_sign() {
+    let world = two_keys(17).await;
+    let chain = &world.chains[&e2e4()];
+    let (old, new) = (SecretKey::from_seed(&chain.keys[0]), SecretKey::from_seed(&chain.keys[1]));
+    let only_old = KeySet::new([old.public()], 1).unwrap();
+    let a = world.start("e2e4", 1, Family::Attested);
+    let b = world.start("b1c2", 1, Family::Attested);
+    b.book.trusted.lock().unwrap().get_mut(&e2e4()).unwrap().keys = only_old.clone();
+    let (address, pin) = (a.address, a.gateway.identity.pin);
+    let mut a = rebuilt(a, chain.ledger.clone(), new, chain.key_set());
+    Arc::get_mut(&mut a).unwrap().identity.keys.push(old);
+    let service = Arc::new(Service::new(a.clone()));
+    world.network.listen(address, service.clone(), pin);
+    let (_stopper, stop) = stop::channel();
+    tokio::spawn(outbound::run(a.clone(), stop.clone()));
+    tokio::spawn(inbound::run(a.clone(), stop));
+    let there = world.send("e2e4", world.user("b1c2"), 10, 0).await;
+    let back = world.send("b1c2", world.user("e2e4"), 20, 0).await;
+    for id in [there, back] {
+        let closed = format!("closed id={id}");
+        world.until("closed", SOON, || world.happened(&closed) == 1).await;
+    }
+    let caller = Caller { pin: b.gateway.identity.pin, source: b.chain, destination: e2e4() };
+    let request = Request::Status(vec![MessageId([7; 32])]);
+    let answer = service.answer(&caller, request.path(), request.body().into()).await;
+    match Response::from_body(RequestKind::Status, &answer).unwrap() {
+        Response::Status(answers) => match answers.as_slice() {
+            [StatusAnswer::Open(status)] => assert!(status.is_by(&only_old), "{status:?}"),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
 }
 
 /// The policy names only the new key; what the old one signs counts for as long as it is published.

@@ -1,0 +1,67 @@
+//! Which keys speak for the own chain.
+
+use anyhow::{Context, bail};
+use distpos_proto::key::{KeySet, PublicKey};
+
+use crate::keyring::Keyring;
+
+/// The keys that speak for the own chain: those of sibling gateways that the configuration lists
+/// beside one of this gateway's, and those with which this gateway signs. A key that has not taken
+/// over yet does not speak, nor does one that is revoked: else this gateway would take its own keys
+/// for a sibling's.
+pub(super) fn key_set(listed: &[PublicKey], th: usize, keys: &Keyring) -> anyhow::Result<KeySet> {
+    let own = keys.current().key;
+    if !listed.is_empty() && !keys.keys().iter().any(|key| listed.contains(&key.key)) {
+        bail!("identity.keys does not list this gateway's own chain key {own}");
+    }
+    let is_others = |key: &&PublicKey| keys.keys().iter().all(|own| own.key != **key);
+    let others = listed.iter().filter(is_others).copied();
+    let all = others.chain(keys.in_use().map(|key| key.key));
+    let set = KeySet::new(all, th).context("identity.keys and identity.th")?;
+    if set.threshold() > 1 {
+        bail!(
+            "identity.th is {}, expected 1: this gateway signs with its own key only, and \
+             collecting signatures of sibling gateways is not built yet",
+            set.threshold()
+        );
+    }
+    Ok(set)
+}
+
+#[cfg(test)]
+mod tests {
+    use distpos_proto::{chain::GenesisTag, key::SecretKey, time::UnixSeconds};
+
+    use super::*;
+    use crate::keyring::State;
+
+    #[test]
+    fn own_keys_that_turn_over_are_no_siblings() {
+        let home = tempfile::tempdir().unwrap();
+        let public = distpos_certs::keygen(&home.path().join("keys")).unwrap();
+        let mut ring = Keyring::load(&home.path().join("keys")).unwrap();
+        let (first, sibling) = (public.chain_key, SecretKey::from_seed(&[9; 32]).public());
+        let keys = |listed: &[PublicKey], ring: &Keyring| {
+            let set = key_set(listed, 1, ring).unwrap();
+            set.keys().copied().collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(keys(&[], &ring), [first].into());
+        assert_eq!(keys(&[sibling, first], &ring), [sibling, first].into());
+
+        let (now, why) = (UnixSeconds(2_000_000_000), "yearly".parse().unwrap());
+        let chain = "e2e4".parse().unwrap();
+        let made = ring.make(chain, GenesisTag([3; 8]), now, &why).unwrap().clone();
+        assert_eq!(keys(&[], &ring), [first].into(), "it does not sign yet");
+        let old = ring.genesis_key().selector.clone();
+        let takes_over = [(made.selector, State::Signing), (old.clone(), State::Old)];
+        ring.shift(&takes_over, now, &why).unwrap();
+        assert_eq!(keys(&[sibling, first], &ring), [sibling, first, made.key].into());
+        ring.shift(&[(old, State::Revoked)], now, &why).unwrap();
+        // The configuration lists the old one on: it is known as its own.
+        assert_eq!(keys(&[sibling, first], &ring), [sibling, made.key].into());
+        let error = key_set(&[sibling], 1, &ring).unwrap_err().to_string();
+        assert!(error.contains("does not list this gateway's own chain key"), "{error}");
+        let error = key_set(&[sibling, first], 2, &ring).unwrap_err().to_string();
+        assert!(error.contains("identity.th is 2, expected 1"), "{error}");
+    }
+}
