@@ -74,6 +74,15 @@ impl Failure {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.error {
+            Some(error) => write!(f, "{error:#}"),
+            None => f.write_str("told already"),
+        }
+    }
+}
+
 impl From<ChainError> for Failure {
     fn from(error: ChainError) -> Self {
         let exit = match &error {

@@ -42,10 +42,11 @@ fn every_stage_is_told_and_nothing_is_sent() {
     let to = world.b.village.address().to_string();
     let (code, report) = check(&world.a, &to);
     assert_eq!((code, &report["ok"]), (Some(0), &Value::Bool(true)), "{report}");
-    assert_eq!(stages(&report), ["look-up", "addresses", "tcp", "tls", "hello", "account"]);
+    assert_eq!(stages(&report), ["look-up", "addresses", "tcp", "tls", "hello", "keys", "account"]);
     let hello = report["stages"][4]["what"].as_str().unwrap();
     assert!(hello.contains(&format!("chain b1c2 genesis {}", world.b.village.tag)), "{hello}");
-    let account = report["stages"][5]["what"].as_str().unwrap();
+    assert_eq!(report["stages"][5]["what"], "1 key believed (static)");
+    let account = report["stages"][6]["what"].as_str().unwrap();
     assert!(account.starts_with("open in "), "{account}");
     let told = String::from_utf8(run(&world.a, &["b1c2"]).stdout).unwrap();
     assert!(told.starts_with("to b1c2; nothing is sent\nlook-up "), "{told}");
@@ -55,7 +56,7 @@ fn every_stage_is_told_and_nothing_is_sent() {
     world.b.terminate();
     let (code, report) = check(&world.a, "b1c2");
     assert_eq!((code, &report["ok"]), (Some(75), &Value::Bool(false)), "{report}");
-    assert_eq!(stages(&report), ["look-up", "addresses", "TCP", "account"]);
+    assert_eq!(stages(&report), ["look-up", "addresses", "TCP", "keys", "account"]);
     assert!(last_failed(&report).contains("is the gateway running"), "{report}");
 
     // Beside a gateway that does not run, what only it knows is not known.
@@ -91,12 +92,57 @@ fn a_chain_that_cannot_be_reached_is_told_why() {
     world.a.edit("[resolver]", &route("b1c2", other));
     let (code, report) = check(&world.a, "b1c2");
     assert_eq!(code, Some(75), "{report}");
-    assert_eq!(stages(&report), ["look-up", "addresses", "tcp", "TLS", "account"]);
+    assert_eq!(stages(&report), ["look-up", "addresses", "tcp", "TLS", "keys", "account"]);
+    assert!(last_failed(&report).contains("for their operator to compare spki="), "{report}");
     // The right key, of another chain.
     let pin = world.b.village.identity.tls_pin.to_string();
     world.a.edit(&route("b1c2", other), &route("cafe", &pin));
     let (code, report) = check(&world.a, "cafe");
     assert_eq!(code, Some(75), "{report}");
-    assert_eq!(stages(&report), ["look-up", "addresses", "tcp", "tls", "HELLO", "account"]);
-    assert!(last_failed(&report).contains("5.7.1"), "{report}");
+    assert_eq!(stages(&report), ["look-up", "addresses", "tcp", "tls", "HELLO", "KEYS", "account"]);
+    let hello = report["stages"][4]["what"].as_str().unwrap();
+    assert!(hello.contains("5.7.1") && hello.ends_with(": for their operator"), "{report}");
+    assert!(last_failed(&report).contains("no trusted keys are known"), "{report}");
+}
+
+/// Somebody answers, and it is not the chain that is meant, or nobody's word would count here.
+#[test]
+fn a_chain_that_answers_and_would_not_be_believed_is_told_why() {
+    let mut world = World::strangers();
+    world.publish();
+    world.b.start();
+    let tag = world.b.village.tag.to_string();
+    let genesis = |tag: &str| format!("genesis = \"{tag}\"");
+    // Set up anew under its old id: the operator has written down another genesis.
+    world.a.edit(&genesis(&tag), &genesis("0123456789abcdef"));
+    let (code, report) = check(&world.a, "b1c2");
+    assert_eq!(code, Some(75), "{report}");
+    assert_eq!(stages(&report), ["look-up", "addresses", "tcp", "tls", "HELLO", "keys", "account"]);
+    let told = last_failed(&report);
+    assert!(told.contains("another chain of that id") && told.contains(&tag), "{told}");
+
+    // Nobody has written a key down, and the zone is not signed.
+    let key = world.b.village.identity.chain_key;
+    let anchor =
+        format!("keys = [\"{key}\"]\n{}\nfamily = \"ledger\"\n", genesis("0123456789abcdef"));
+    world.a.edit(&anchor, "");
+    let (code, report) = check(&world.a, "b1c2");
+    assert_eq!(code, Some(75), "{report}");
+    assert_eq!(stages(&report), ["look-up", "addresses", "tcp", "tls", "hello", "KEYS", "account"]);
+    let told = last_failed(&report);
+    assert!(
+        told.contains("1 key found in DNS at the level pinned, [trust] keys wants dnssec"),
+        "{told}"
+    );
+    world.a.edit("[resolver]", "[trust]\nkeys = \"pinned\"\n\n[resolver]");
+    let (code, report) = check(&world.a, "b1c2");
+    assert_eq!(
+        (code, &report["stages"][5]["what"]),
+        (Some(0), &"1 key would be believed (pinned)".into())
+    );
+    // Nor may its records lead anywhere.
+    world.a.edit("keys = \"pinned\"", "route = \"dnssec\"");
+    let (code, report) = check(&world.a, "b1c2");
+    assert_eq!((code, stages(&report)), (Some(75), vec!["LOOK-UP".to_owned()]), "{report}");
+    assert!(last_failed(&report).contains("[trust] route wants dnssec"), "{report}");
 }

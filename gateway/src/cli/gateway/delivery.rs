@@ -28,6 +28,11 @@ use crate::{
     },
 };
 
+mod advice;
+mod belief;
+
+use belief::Belief;
+
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// Look the chain up, call its gateways in the order in which they would be tried, and see
@@ -102,10 +107,22 @@ async fn walk(config: &Config, chain: ChainId, report: &mut Report) -> Result<()
         Ok(route) => route,
         Err(error) => {
             let exit = if error.is_permanent() { Exit::Unavailable } else { Exit::Temporary };
-            report.failed("look-up", chain, error, start, exit);
+            let what = format!("{error}: {}", advice::of_route(&error));
+            report.failed("look-up", chain, what, start, exit);
             return Ok(());
         }
     };
+    if let (RouteSource::Dns { .. }, least) = (&route.source, config.trust.route)
+        && route.level < least
+    {
+        let what = format!(
+            "{}, and [trust] route wants {least}: their zone is not signed, or is not validated \
+             here ([resolver] trust_anchors or trust_ad)",
+            told(&route)
+        );
+        report.failed("look-up", chain, what, start, Exit::Temporary);
+        return Ok(());
+    }
     report.done("look-up", chain, told(&route), start);
     let ring = Keyring::load(&config.identity.directory).map_err(Failure::configuration)?;
     let tls = ring.tls().map_err(Failure::configuration)?;
@@ -114,16 +131,25 @@ async fn walk(config: &Config, chain: ChainId, report: &mut Report) -> Result<()
         report.failed("look-up", chain, what, start, Exit::Unavailable);
         return Ok(());
     }
+    let start = Instant::now();
+    let (belief, believing) = (Belief::of(config, &route).await?, start.elapsed());
     let client = PeerClient::new(tls, ClientLimits::default());
+    let caller = Caller { client: &client, own: config.chain.id, route: &route, belief: &belief };
     let mut is_reached = false;
     for gateway in route.to_try() {
-        is_reached |= call(&resolver, &client, config, &route, gateway, report).await;
+        is_reached |= caller.call(&resolver, gateway, report).await;
     }
     // One gateway that answers is enough.
     if is_reached {
         report.exit = Exit::Done;
     }
-    account(config, chain, report).await
+    let start = Instant::now().checked_sub(believing).unwrap_or(start);
+    match belief.keys {
+        Ok(what) => report.done("keys", chain, what, start),
+        Err(what) => report.failed("keys", chain, what, start, Exit::Temporary),
+    }
+    account(config, chain, report).await;
+    Ok(())
 }
 
 fn told(route: &Route) -> String {
@@ -139,96 +165,124 @@ fn told(route: &Route) -> String {
     )
 }
 
-/// Every address of one gateway; whether any of them answered as it should.
-async fn call(
-    resolver: &dyn Resolve,
-    client: &PeerClient,
-    config: &Config,
-    route: &Route,
-    gateway: &Gateway,
-    report: &mut Report,
-) -> bool {
-    let start = Instant::now();
-    let addresses = match resolver.addresses(gateway).await {
-        Ok(addresses) => addresses,
-        Err(error) => {
-            report.failed("addresses", gateway, error, start, Exit::Temporary);
-            return false;
-        }
-    };
-    let list: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-    report.done("addresses", gateway, list.join(", "), start);
-    let mut is_reached = false;
-    for address in addresses {
-        is_reached |= call_one(client, config, route, gateway, address, report).await;
-    }
-    is_reached
+/// Who calls, and what is expected there.
+struct Caller<'a> {
+    client: &'a PeerClient,
+    own: ChainId,
+    route: &'a Route,
+    belief: &'a Belief,
 }
 
-async fn call_one(
-    client: &PeerClient,
-    config: &Config,
-    route: &Route,
-    gateway: &Gateway,
-    address: SocketAddr,
-    report: &mut Report,
-) -> bool {
-    let of = format!("{gateway} {address}");
-    let limit = ClientLimits::default().connect;
-    let start = Instant::now();
-    match timeout(limit, TcpStream::connect(address)).await {
-        Ok(Ok(_)) => report.done("tcp", &of, "connected", start),
-        Ok(Err(error)) => {
-            let what = format!("{error}: is the gateway running, and the port open on the way?");
-            report.failed("tcp", &of, what, start, Exit::Temporary);
+impl Caller<'_> {
+    /// Every address of one gateway; whether any of them answered as it should.
+    async fn call(&self, resolver: &dyn Resolve, gateway: &Gateway, report: &mut Report) -> bool {
+        let start = Instant::now();
+        let addresses = match resolver.addresses(gateway).await {
+            Ok(addresses) => addresses,
+            Err(error) => {
+                let what = format!("{error}: {}", advice::of_route(&error));
+                report.failed("addresses", gateway, what, start, Exit::Temporary);
+                return false;
+            }
+        };
+        let list: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+        report.done("addresses", gateway, list.join(", "), start);
+        let mut is_reached = false;
+        for address in addresses {
+            is_reached |= self.call_one(gateway, address, report).await;
+        }
+        is_reached
+    }
+
+    async fn call_one(&self, gateway: &Gateway, address: SocketAddr, report: &mut Report) -> bool {
+        let of = format!("{gateway} {address}");
+        let limit = ClientLimits::default().connect;
+        let start = Instant::now();
+        match timeout(limit, TcpStream::connect(address)).await {
+            Ok(Ok(_)) => report.done("tcp", &of, "connected", start),
+            Ok(Err(error)) => {
+                let what =
+                    format!("{error}: is the gateway running, and the port open on the way?");
+                report.failed("tcp", &of, what, start, Exit::Temporary);
+                return false;
+            }
+            Err(_) => {
+                let what =
+                    format!("no answer within {} s: does a firewall drop it?", limit.as_secs());
+                report.failed("tcp", &of, what, start, Exit::Temporary);
+                return false;
+            }
+        }
+        let host = match &gateway.host {
+            Host::Name(name) => name.to_string(),
+            Host::Address(address) => address.to_string(),
+        };
+        let target = Target { addresses: vec![address], host, pins: gateway.pins.clone() };
+        let start = Instant::now();
+        if let Err(error) = self.client.connect(&target).await {
+            let what = format!("{error}: {}", advice::of_call(&error));
+            report.failed("tls", &of, what, start, Exit::Temporary);
             return false;
         }
-        Err(_) => {
-            let what = format!("no answer within {} s: does a firewall drop it?", limit.as_secs());
-            report.failed("tcp", &of, what, start, Exit::Temporary);
-            return false;
+        report.done("tls", &of, "its key is the one that is pinned", start);
+        let start = Instant::now();
+        match self.hello(&target).await {
+            Ok(what) => {
+                report.done("hello", &of, what, start);
+                true
+            }
+            Err(what) => {
+                report.failed("hello", &of, what, start, Exit::Temporary);
+                false
+            }
         }
     }
-    let host = match &gateway.host {
-        Host::Name(name) => name.to_string(),
-        Host::Address(address) => address.to_string(),
-    };
-    let target = Target { addresses: vec![address], host, pins: gateway.pins.clone() };
-    let start = Instant::now();
-    if let Err(error) = client.connect(&target).await {
-        report.failed("tls", &of, error, start, Exit::Temporary);
-        return false;
-    }
-    report.done("tls", &of, "its key is the one that is pinned", start);
-    let start = Instant::now();
-    let (own, chain) = (config.chain.id, route.chain);
-    let what = match client.call(&target, own, chain, Request::Hello).await {
-        Ok(Response::Hello(hello)) if hello.chain == chain => {
-            let what = format!(
-                "chain {} genesis {}, head {}, up to {} messages a request",
-                hello.chain, hello.tag, hello.head.height, hello.request_messages_max
-            );
-            report.done("hello", &of, what, start);
-            return true;
+
+    /// What it says of itself, or what is wrong with that.
+    async fn hello(&self, target: &Target) -> Result<String, String> {
+        let chain = self.route.chain;
+        let answer = self.client.call(target, self.own, chain, Request::Hello).await;
+        let hello = match answer {
+            Ok(Response::Hello(hello)) => hello,
+            Ok(Response::Refused(reply)) => {
+                let (code, text) = (reply.code, reply.text());
+                return Err(format!("{code} {text}: {}", advice::of_refusal(&reply, self.own)));
+            }
+            Ok(_) => return Err("it answers something else: for their operator".to_owned()),
+            Err(error) => return Err(format!("{error}: {}", advice::of_call(&error))),
+        };
+        if hello.chain != chain {
+            return Err(format!("it serves the chain {}: for their operator", hello.chain));
         }
-        Ok(Response::Hello(hello)) => format!("it serves the chain {}", hello.chain),
-        Ok(Response::Refused(reply)) => format!("{} {}", reply.code, reply.text()),
-        Ok(_) => "it answers something else".to_owned(),
-        Err(error) => error.to_string(),
-    };
-    report.failed("hello", &of, what, start, Exit::Temporary);
-    false
+        if let Some(expected) = self.belief.genesis.filter(|tag| *tag != hello.tag) {
+            return Err(format!(
+                "it serves another chain of that id: genesis {}, expected {expected}; ask their \
+                 operator by a way you trust",
+                hello.tag
+            ));
+        }
+        Ok(format!(
+            "chain {} genesis {}, head {}, up to {} messages a request",
+            hello.chain, hello.tag, hello.head.height, hello.request_messages_max
+        ))
+    }
 }
 
 /// Whether value would find an open account on this side; the running gateway knows.
-async fn account(config: &Config, chain: ChainId, report: &mut Report) -> Result<(), Failure> {
+async fn account(config: &Config, chain: ChainId, report: &mut Report) {
     let (admin, start) = (AdminClient::new(config), Instant::now());
     if !admin.is_there().await {
         let what = "not known: the gateway of this configuration is not running";
         report.done("account", chain, what, start);
-        return Ok(());
+        return;
     }
-    let view: Option<AccountsView> = admin.get("/v1/accounts").await?;
+    let view: Option<AccountsView> = match admin.get("/v1/accounts").await {
+        Ok(view) => view,
+        Err(failure) => {
+            report.done("account", chain, format!("not known: {failure}"), start);
+            return;
+        }
+    };
     let name = chain.to_string();
     let accounts = view.into_iter().flat_map(|view| view.accounts);
     let accounts: Vec<_> = accounts.filter(|account| account.chain == name).collect();
@@ -243,7 +297,6 @@ async fn account(config: &Config, chain: ChainId, report: &mut Report) -> Result
         }
     };
     report.done("account", chain, what, start);
-    Ok(())
 }
 
 impl Report {

@@ -27,7 +27,7 @@ use crate::{
     trust::{Pin, Trust},
 };
 
-mod dns;
+pub(super) mod dns;
 
 #[derive(Subcommand)]
 pub(super) enum Command {

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Every chain of which something is kept.
-pub(super) async fn list(
+pub(in crate::cli::gateway) async fn list(
     config: &Config,
     anchors: &BTreeMap<ChainId, Anchor>,
 ) -> Result<Vec<TrustView>, Failure> {
