@@ -22,6 +22,7 @@ use serde_json::Value;
 use crate::{
     accounts::{account_when, as_json},
     daemon::until,
+    delivery::check,
     world::{Gateway, World},
 };
 
@@ -359,9 +360,26 @@ fn a_chain_key_turns_over_with_messages_under_way() {
     a.terminate();
     a.start();
     delivered(a, a.send(4, &to, 50));
+    let keys = listed(a);
+    assert_eq!(
+        (&keys[0]["state"], &keys[0]["reason"]),
+        (&"removed".into(), &"its year is over".into())
+    );
+}
 
-    // Stolen: the last key goes only if another one takes over.
-    let selector = removed_and_current(a);
+/// Stolen: it ends at once. The last one goes only if another takes over, which nobody believes
+/// unasked.
+#[test]
+#[ignore = "needs bind9"]
+fn a_stolen_key_is_ended_at_once_and_what_is_sent_waits_for_people() {
+    let (world, named) = world();
+    let (a, b) = (&world.a, &world.b);
+    for gateway in [a, b] {
+        assert_eq!(publish(gateway, &named, &[]).status.code(), Some(0));
+        gateway.start();
+    }
+    delivered(b, b.send(0, &a.village.address(), 5));
+    let selector = current(a);
     let (code, refused) = key(a, &named, &["retire", &selector]);
     assert_eq!(code, Some(69), "{refused}");
     let (code, retired) = key(a, &named, &["retire", &selector, "--replace"]);
@@ -369,20 +387,33 @@ fn a_chain_key_turns_over_with_messages_under_way() {
     assert_ne!(retired["signs"], selector);
     let lines = retired["publish"].as_array().unwrap();
     assert!(lines.iter().all(|line| !line.as_str().unwrap().contains("by=")), "{retired}");
-    a.terminate();
-    a.start();
+    assert_eq!(publish(a, &named, &[]).status.code(), Some(0));
+    for gateway in [a, b] {
+        gateway.terminate();
+        gateway.start();
+    }
+    // Nobody believes the new one unasked: what is sent now waits, and the check says for whom.
+    b.send(1, &a.village.address(), 5);
+    let report = until("the revocation is seen", Duration::from_secs(60), || {
+        let (code, report) = check(b, "e2e4");
+        (code == Some(75)).then_some(report)
+    });
+    let stages = report["stages"].as_array().unwrap();
+    let keys = stages.iter().find(|stage| stage["stage"] == "keys").unwrap();
+    let what = keys["what"].as_str().unwrap();
+    assert!(what.contains("0 keys are left that are not revoked"), "{report}");
+}
+
+/// What `key list` shows.
+fn listed(gateway: &Gateway) -> Vec<Value> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_distpos-gateway"));
+    command.args(["key", "list", "--json", "--config"]).arg(gateway.config_file());
+    json(&command.output().unwrap())["keys"].as_array().unwrap().clone()
 }
 
 /// The selector of the key that signs.
-fn removed_and_current(gateway: &Gateway) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_distpos-gateway"));
-    command.args(["key", "list", "--json", "--config"]).arg(gateway.config_file());
-    let listed = json(&command.output().unwrap());
-    let keys = listed["keys"].as_array().unwrap();
-    assert_eq!(keys[0]["state"], "removed", "{listed}");
-    assert_eq!(keys[0]["reason"], "its year is over", "{listed}");
-    keys.iter().find(|key| key["state"] == "signing").unwrap()["selector"]
-        .as_str()
-        .unwrap()
-        .to_owned()
+fn current(gateway: &Gateway) -> String {
+    let keys = listed(gateway);
+    let signing = keys.iter().find(|key| key["state"] == "signing").unwrap();
+    signing["selector"].as_str().unwrap().to_owned()
 }

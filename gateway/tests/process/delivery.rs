@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::world::{Gateway, World};
 
-fn check(gateway: &Gateway, to: &str) -> (Option<i32>, Value) {
+pub(crate) fn check(gateway: &Gateway, to: &str) -> (Option<i32>, Value) {
     let done = run(gateway, &[to, "--json"]);
     let report = serde_json::from_slice(&done.stdout).unwrap_or(Value::Null);
     (done.status.code(), report)
