@@ -39,6 +39,8 @@ mod node;
 mod own;
 mod status;
 
+use keys::OwnKeys;
+
 pub use correspondents::Configured;
 pub(crate) use node::evm_config;
 pub use own::OwnChainError;
@@ -103,8 +105,9 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
     let directory = &config.identity.directory;
     let keys = Keyring::load(directory)
         .with_context(|| format!("identity.directory {}", directory.display()))?;
-    let (tls, secrets) = (keys.tls()?, keys.secrets()?);
-    let key_set = keys::key_set(&config.identity.keys, config.identity.th, &keys)?;
+    let tls = keys.tls()?;
+    let own_keys = OwnKeys::of(&config);
+    let chain_keys = own_keys.read(&keys)?;
     let spool = Spool::open(&config.spool.directory)
         .with_context(|| format!("spool.directory {}", config.spool.directory.display()))?;
     let clock = clock::system();
@@ -129,7 +132,7 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
         resolver: Arc::new(resolver),
         peers: Arc::new(PeerClient::new(tls.clone(), ClientLimits::default())),
         chain: opened.chain,
-        identity: Identity { pin: tls.pin(), key_set, keys: secrets },
+        identity: Identity::new(chain_keys, tls.pin()),
         papers: Notify::new(),
         progress: Mutex::default(),
         hooks: Hooks::new(config.policy.hooks.clone()),
@@ -147,6 +150,7 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
         tasks: JoinSet::new(),
     };
     daemon.spawn(&stop, tls, peers, submission, token);
+    daemon.follow_keys(own_keys, stop.clone());
     daemon.spawn_admin(socket, stop);
     Ok(daemon)
 }
@@ -193,6 +197,15 @@ impl Daemon {
         self.tasks.spawn(async move {
             let served = submit::serve(submission, chain, status, dry_runs, token, stopped).await;
             served.context("submission listener")
+        });
+    }
+
+    /// Keys that turn over are taken up while it runs.
+    fn follow_keys(&mut self, own: OwnKeys, stop: Stop) {
+        let (gateway, ledger) = (self.gateway.clone(), self.ledger.clone());
+        self.tasks.spawn(async move {
+            own.follow(&gateway, ledger.as_deref(), &stop).await;
+            Ok(())
         });
     }
 

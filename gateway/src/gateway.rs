@@ -1,7 +1,7 @@
 //! The values both pipelines work with. Nothing here is global: clock, randomness, store, DNS,
 //! peers and chain are given, so a test gives its own and gets the same run twice.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use distpos_proto::{
     chain::{ChainId, Family},
@@ -72,12 +72,37 @@ pub struct Anchor {
 /// Who this gateway is.
 #[derive(Debug)]
 pub struct Identity {
-    /// The chain keys it holds, the newest first; headers and receipts are signed with all of them.
-    pub keys: Vec<SecretKey>,
-    /// All of its chain's keys, also those of sibling gateways, and how many must sign.
-    pub key_set: KeySet,
+    keys: RwLock<Arc<ChainKeys>>,
     /// The pin of its TLS key: how it recognises itself in DNS.
     pub pin: SpkiPin,
+}
+
+/// The chain keys of a moment: they turn over while the gateway runs.
+#[derive(Debug)]
+pub struct ChainKeys {
+    /// Those it holds, the newest first; headers and receipts are signed with all of them.
+    pub secrets: Vec<SecretKey>,
+    /// All of its chain's keys, also those of sibling gateways, and how many must sign.
+    pub set: KeySet,
+}
+
+impl Identity {
+    /// With these chain keys at first.
+    #[must_use]
+    pub fn new(keys: ChainKeys, pin: SpkiPin) -> Self {
+        Self { keys: RwLock::new(Arc::new(keys)), pin }
+    }
+
+    /// The chain keys of now. What belongs together is signed with one answer of this.
+    #[must_use]
+    pub fn keys(&self) -> Arc<ChainKeys> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Other chain keys from now on.
+    pub fn take_up(&self, keys: ChainKeys) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+    }
 }
 
 /// Most unproven messages kept for one source chain. Beyond it the source is told to come back.

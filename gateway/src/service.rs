@@ -144,8 +144,8 @@ impl Service {
     fn headers(&self, from: Height, to: Height) -> Response {
         match self.gateway.spool.read(|tx| tx.own_headers(from, to, HEADERS_GIVEN_MAX)) {
             Ok(headers) => {
-                let keys = &self.gateway.identity.keys;
-                Response::Headers(headers.iter().map(|header| header.sign(keys)).collect())
+                let keys = self.gateway.identity.keys();
+                Response::Headers(headers.iter().map(|header| header.sign(&keys.secrets)).collect())
             }
             Err(error) => self.failed(&error),
         }
@@ -155,7 +155,8 @@ impl Service {
         let gateway = &self.gateway;
         // It carries one signature: that of the key which peers have had longest, since not all of
         // them know of the one that has just taken over.
-        let Some(key) = gateway.identity.keys.last() else {
+        let keys = gateway.identity.keys();
+        let Some(key) = keys.secrets.last() else {
             return Response::Refused(Reply::new(Code::NOT_NOW, "no chain key here"));
         };
         let own = gateway.facts().chain;

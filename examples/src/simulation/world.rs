@@ -18,7 +18,7 @@ use distpos_gateway::{
     clock::{self, Clock},
     correspondence,
     event::{Event, Events},
-    gateway::{Gateway, Identity},
+    gateway::{ChainKeys, Gateway, Identity},
     inbound::{self, hooks::Hooks},
     outbound,
     service::Service,
@@ -309,11 +309,10 @@ impl World {
             resolver: Arc::new(resolver),
             peers: Arc::new(Line { network: self.network.clone(), pin }),
             chain: Arc::new(node),
-            identity: Identity {
-                keys: vec![SecretKey::from_seed(&key)],
-                key_set: chain.key_set(),
+            identity: Identity::new(
+                ChainKeys { secrets: vec![SecretKey::from_seed(&key)], set: chain.key_set() },
                 pin,
-            },
+            ),
             correspondents: book.clone(),
             papers: tokio::sync::Notify::new(),
             progress: Mutex::default(),

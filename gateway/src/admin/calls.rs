@@ -153,13 +153,14 @@ fn gateway(admin: &Admin) -> Answer {
         chain: chain.to_string(),
         evidence: shown(evidence),
     });
+    let keys = admin.gateway.identity.keys();
     Ok(answer::object(&GatewayView {
         version: env!("CARGO_PKG_VERSION").into(),
         chain: facts.chain.to_string(),
         tag: facts.tag.to_string(),
         family: facts.family.to_string(),
         pid: std::process::id(),
-        keys: admin.gateway.identity.keys.iter().map(|key| key.public().to_string()).collect(),
+        keys: keys.secrets.iter().map(|key| key.public().to_string()).collect(),
         frozen: frozen.collect(),
     }))
 }

@@ -32,7 +32,7 @@ pub struct GatewayView {
     pub family: String,
     /// The gateway's process.
     pub pid: u32,
-    /// The chain keys it signs with, since its start.
+    /// The chain keys it signs with now.
     #[serde(default)]
     pub keys: Vec<String>,
     /// Chains that are not believed any more.

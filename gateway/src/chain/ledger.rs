@@ -28,7 +28,7 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::Mutex as Held,
+    sync::{Arc, Mutex as Held},
     time::Duration,
 };
 
@@ -50,7 +50,7 @@ use block::Block;
 use execute::Rules;
 use judge::Own;
 use prove::Proving;
-use queue::{Queue, Work};
+use queue::{Queue, Work, lock};
 use state::{AccountRow, Guard, IncludedRow, Overlay, Row, load};
 use store::{Commit, Rows, Snapshot, Store};
 use transaction::{Action, SignedTransaction};
@@ -83,9 +83,9 @@ pub struct Ledger {
     facts: Facts,
     genesis: Genesis,
     /// Of these authorities this process has the secret keys; never empty.
-    keys: Vec<SecretKey>,
-    /// Whose signatures peers look for on headers; the authorities' if none.
-    sealers: Option<Vec<SecretKey>>,
+    keys: Arc<[SecretKey]>,
+    /// Whose signatures peers look for on headers: the authorities' unless others were named.
+    sealers: Held<Arc<[SecretKey]>>,
     clock: Clock,
     /// Least time between two blocks; none makes them on demand.
     interval: Option<Duration>,
@@ -207,13 +207,11 @@ impl Ledger {
         Self::with_store(Store::in_memory()?, genesis, keys, clock)
     }
 
-    /// The same ledger with these keys on its headers, so that peers follow the chain's keys when
-    /// they turn over; its authorities stay those of genesis. Shown headers are signed with them
-    /// whenever they were made.
-    #[must_use]
-    pub fn sealed_with(mut self, keys: Vec<SecretKey>) -> Self {
-        self.sealers = Some(keys);
-        self
+    /// These keys are on its headers from now on, so that peers follow the chain's keys when they
+    /// turn over; its authorities stay those of genesis. Shown headers are signed with them whenever
+    /// they were made.
+    pub fn seal_with(&self, keys: Vec<SecretKey>) {
+        *lock(&self.sealers) = keys.into();
     }
 
     /// The same ledger with at least `interval` between two blocks; zero for blocks on demand.
@@ -236,7 +234,7 @@ impl Ledger {
         if keys.is_empty() {
             return Err(LedgerError::NoAuthority);
         }
-        let tag = genesis.tag();
+        let (tag, keys) = (genesis.tag(), Arc::from(keys));
         match store.genesis()? {
             None => begin(&store, &genesis, &keys)?,
             Some(held) if held != genesis.bytes() => {
@@ -249,8 +247,8 @@ impl Ledger {
         Ok(Self {
             facts: Facts { chain, tag, family, outbox: OUTBOX.to_vec() },
             genesis,
+            sealers: Held::new(Arc::clone(&keys)),
             keys,
-            sealers: None,
             clock,
             interval: None,
             store,

@@ -55,7 +55,8 @@ fn collect(
     peer: ChainId,
     now: UnixMillis,
 ) -> Result<(Papers, Vec<Paper>, u32), SpoolError> {
-    let keys = &gateway.identity.keys;
+    let keys = gateway.identity.keys();
+    let keys = &keys.secrets;
     let (mut papers, mut names, mut turn) = (Papers::default(), Vec::new(), 0);
     let mut is_taken = |sending: &Sending, name: Paper, names: &mut Vec<Paper>| {
         if !is_due(sending, now) || names.len() >= PAPERS_MAX {

@@ -156,7 +156,7 @@ async fn ask(
 ) -> Result<(), SpoolError> {
     let (chain, asset, wanted) = (request.peer, request.asset.clone(), request.wanted);
     let (by, reason) = (request.by, request.reason.clone());
-    let request = request.sign(&gateway.identity.keys);
+    let request = request.sign(&gateway.identity.keys().secrets);
     let row = RequestRow { request, at: now, sending: Sending::at(now) };
     let account = asset.clone();
     let keeping = gateway.spool.transact(move |tx| {

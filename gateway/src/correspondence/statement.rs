@@ -56,7 +56,7 @@ pub fn want(tx: &mut Tx<'_>, chain: ChainId, asset: &Asset) -> Result<(), SpoolE
 
 /// Makes the statements that are due.
 pub(super) async fn make(gateway: &Gateway) -> Result<(), SpoolError> {
-    let (own, now) = (gateway.facts().chain, gateway.now());
+    let (own, now, keys) = (gateway.facts().chain, gateway.now(), gateway.identity.keys());
     let (due, idle) = gateway.spool.read(|tx| {
         let (mut due, mut idle) = (Vec::new(), Vec::new());
         for (chain, asset, row) in tx.accounts()? {
@@ -69,7 +69,7 @@ pub(super) async fn make(gateway: &Gateway) -> Result<(), SpoolError> {
             let is_due =
                 last.is_none_or(|last| now.since(last.at) >= STATEMENT_EVERY || last.at > now);
             if is_due && let Some(statement) = state(tx, own, (chain, &asset), &row, now)? {
-                due.push((chain, asset, statement.sign(&gateway.identity.keys)));
+                due.push((chain, asset, statement.sign(&keys.secrets)));
             }
         }
         Ok::<_, SpoolError>((due, idle))
@@ -141,7 +141,8 @@ pub(super) fn own(
         }
         Ok::<_, SpoolError>(statements)
     })?;
-    Ok(statements.into_iter().map(|made| made.sign(&gateway.identity.keys)).collect())
+    let keys = gateway.identity.keys();
+    Ok(statements.into_iter().map(|made| made.sign(&keys.secrets)).collect())
 }
 
 /// Takes statements that the peer signed; one reply each.

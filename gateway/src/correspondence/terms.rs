@@ -57,7 +57,7 @@ pub async fn sign(gateway: &Arc<Gateway>, terms: Terms) -> Result<Result<bool, R
         let at = same.map_or(now, |ours| ours.at);
         let asset = terms.asset().clone();
         row.ours = Some(OwnTerms { terms, at, sending: Sending::at(now) });
-        let is_new = meet(&mut row, &shared.identity.keys, now);
+        let is_new = meet(&mut row, &shared.identity.keys().secrets, now);
         tx.put_terms(peer, &asset, &row);
         Ok::<_, SpoolError>((asset, row, is_new))
     });
@@ -140,7 +140,7 @@ async fn keep(
         let before = row.theirs.as_ref().map(|theirs| theirs.signed.document.hash());
         let is_other = before != Some(terms);
         row.theirs = Some(TheirTerms { signed: came.signed().clone(), at: now });
-        let is_new = meet(&mut row, &shared.identity.keys, now);
+        let is_new = meet(&mut row, &shared.identity.keys().secrets, now);
         if is_new && let Some(ours) = &mut row.ours {
             // The peer learns at once, not when its next question is due.
             ours.sending = Sending::at(now);

@@ -1,15 +1,96 @@
-//! Which keys speak for the own chain.
+//! Which keys speak for the own chain: read at the start, and again whenever `key` has changed them.
+
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
-use distpos_proto::key::{KeySet, PublicKey};
+use distpos_proto::key::{KeySet, PublicKey, SecretKey};
+use tokio::time::sleep;
 
-use crate::keyring::Keyring;
+use crate::{
+    chain::ledger::Ledger,
+    config::Config,
+    event::Event,
+    gateway::{ChainKeys, Gateway},
+    keyring::{FILE, Keyring},
+    stop::Stop,
+};
+
+/// How often the keys on disk are looked at: a stolen one must not sign until somebody comes to
+/// restart the gateway.
+const KEYS_LOOKED_AT: Duration = Duration::from_secs(2);
+
+/// Where the chain keys are, and what the configuration says of them.
+pub(super) struct OwnKeys {
+    directory: PathBuf,
+    listed: Vec<PublicKey>,
+    th: usize,
+}
+
+impl OwnKeys {
+    pub(super) fn of(config: &Config) -> Self {
+        let identity = &config.identity;
+        let (directory, listed) = (identity.directory.clone(), identity.keys.clone());
+        Self { directory, listed, th: identity.th }
+    }
+
+    /// The keys with which this gateway signs as its keyring stands.
+    pub(super) fn read(&self, ring: &Keyring) -> anyhow::Result<ChainKeys> {
+        let set = key_set(&self.listed, self.th, ring)?;
+        Ok(ChainKeys { secrets: ring.secrets()?, set })
+    }
+
+    /// Takes changes up until asked to stop. While they cannot be read those of before sign on.
+    pub(super) async fn follow(&self, gateway: &Gateway, ledger: Option<&Ledger>, stop: &Stop) {
+        let mut told = None;
+        loop {
+            tokio::select! { biased;
+                () = stop.asked() => return,
+                () = sleep(KEYS_LOOKED_AT) => {}
+            }
+            match self.take_up(gateway, ledger) {
+                Ok(None) => told = None,
+                Ok(Some(what)) => gateway.emit(Event::Note { what }),
+                Err(error) => {
+                    let what = format!("chain keys are used as before: {error:#}");
+                    // Once for each reason, however long it lasts.
+                    if told.replace(what.clone()).is_none_or(|before| before != what) {
+                        gateway.emit(Event::Alert { what });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says what has changed.
+    fn take_up(
+        &self,
+        gateway: &Gateway,
+        ledger: Option<&Ledger>,
+    ) -> anyhow::Result<Option<String>> {
+        // Without a note there is the first key alone, or somebody is restoring the directory.
+        if !self.directory.join(FILE).exists() {
+            return Ok(None);
+        }
+        let ring = Keyring::load(&self.directory)?;
+        let before = gateway.identity.keys();
+        if ring.in_use().map(|key| key.key).eq(before.secrets.iter().map(SecretKey::public)) {
+            return Ok(None);
+        }
+        let keys = self.read(&ring)?;
+        if let Some(ledger) = ledger {
+            ledger.seal_with(ring.secrets()?);
+        }
+        gateway.identity.take_up(keys);
+        let selectors: Vec<_> = ring.in_use().map(|key| key.selector.to_string()).collect();
+        Ok(Some(format!("signs with the chain keys at {} from now on", selectors.join(", "))))
+    }
+}
 
 /// The keys that speak for the own chain: those of sibling gateways that the configuration lists
 /// beside one of this gateway's, and those with which this gateway signs. A key that has not taken
 /// over yet does not speak, nor does one that is revoked: else this gateway would take its own keys
 /// for a sibling's.
-pub(super) fn key_set(listed: &[PublicKey], th: usize, keys: &Keyring) -> anyhow::Result<KeySet> {
+fn key_set(listed: &[PublicKey], th: usize, keys: &Keyring) -> anyhow::Result<KeySet> {
     let own = keys.current().key;
     if !listed.is_empty() && !keys.keys().iter().any(|key| listed.contains(&key.key)) {
         bail!("identity.keys does not list this gateway's own chain key {own}");

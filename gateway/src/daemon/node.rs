@@ -70,7 +70,8 @@ fn open_ledger(
     let authority = keys.secret(first)?;
     let ledger = Ledger::open(&node.directory, genesis, vec![authority], clock)
         .with_context(|| format!("chain.ledger.directory {}", node.directory.display()))?;
-    Ok(ledger.sealed_with(keys.secrets()?).interval(node.block_interval))
+    ledger.seal_with(keys.secrets()?);
+    Ok(ledger.interval(node.block_interval))
 }
 
 /// Tells the ledger of its peers: their genesis tags. Accounts with them are opened by the operator

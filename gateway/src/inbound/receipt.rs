@@ -79,7 +79,7 @@ pub async fn send(
 /// The receipt of an outcome, signed with the chain's current keys.
 pub fn sign(gateway: &Gateway, source: ChainId, id: MessageId, outcome: Outcome) -> SignedReceipt {
     let destination = gateway.facts().chain;
-    Receipt { id, source, destination, outcome }.sign(&gateway.identity.keys)
+    Receipt { id, source, destination, outcome }.sign(&gateway.identity.keys().secrets)
 }
 
 fn taken(sent: &[MessageId], replies: &[Reply]) -> Vec<MessageId> {

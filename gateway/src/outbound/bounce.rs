@@ -97,8 +97,9 @@ pub async fn bounce(
 /// Whether this chain has no other gateway, by its keys and by its own records. What a sibling has
 /// sent is not known here.
 pub(crate) async fn is_alone(gateway: &Gateway) -> bool {
-    let own: Vec<_> = gateway.identity.keys.iter().map(SecretKey::public).collect();
-    if gateway.identity.key_set.keys().any(|key| !own.contains(key)) {
+    let keys = gateway.identity.keys();
+    let own: Vec<_> = keys.secrets.iter().map(SecretKey::public).collect();
+    if keys.set.keys().any(|key| !own.contains(key)) {
         return false;
     }
     match gateway.resolver.route(gateway.facts().chain).await {

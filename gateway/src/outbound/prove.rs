@@ -239,7 +239,7 @@ fn signed(gateway: &Gateway, height: Height) -> Result<(SignedHeader, Vec<[u8; 3
     let kept = gateway.spool.read(|tx| tx.own_header(height)).map_err(temporary::<SpoolError>)?;
     let (header, leaves) =
         kept.ok_or_else(|| Reply::new(Code::NOT_FINAL, format!("no header of block {height}")))?;
-    Ok((header.sign(&gateway.identity.keys), leaves))
+    Ok((header.sign(&gateway.identity.keys().secrets), leaves))
 }
 
 /// The asker is told little; it will come again.

@@ -79,7 +79,7 @@ async fn follow(gateway: &Gateway) -> Result<(), String> {
 async fn commit(gateway: &Gateway, watched: Watched) -> Result<Vec<Event>, SpoolError> {
     let now = gateway.now();
     let facts = gateway.facts().clone();
-    let key_set = gateway.identity.key_set.hash();
+    let key_set = gateway.identity.keys().set.hash();
     gateway
         .spool
         .transact(move |tx| {

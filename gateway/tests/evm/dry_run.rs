@@ -9,7 +9,7 @@ use distpos_gateway::{
     clock,
     config::Hooks as HookSettings,
     event::{Event, Events},
-    gateway::{Anchor, Correspondents, Gateway, Identity},
+    gateway::{Anchor, ChainKeys, Correspondents, Gateway, Identity},
     inbound::{
         hooks::Hooks,
         policy::{Decided, decide},
@@ -103,11 +103,10 @@ async fn newborn(world: &World) -> Gateway {
         resolver: Arc::new(Resolver::new(zone, Options::default(), clock::system(), random())),
         peers: Arc::new(Quiet),
         chain: Arc::new(evm),
-        identity: Identity {
-            key_set: KeySet::new([secret.public()], 1).unwrap(),
-            keys: vec![secret],
-            pin: SpkiPin([3; 32]),
-        },
+        identity: Identity::new(
+            ChainKeys { set: KeySet::new([secret.public()], 1).unwrap(), secrets: vec![secret] },
+            SpkiPin([3; 32]),
+        ),
         correspondents: Arc::new(Book),
         papers: tokio::sync::Notify::new(),
         progress: Mutex::default(),

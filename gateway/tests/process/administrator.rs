@@ -153,6 +153,13 @@ fn key(gateway: &Gateway, named: &Named, arguments: &[&str]) -> (Option<i32>, Va
     (done.status.code(), serde_json::from_slice(&done.stdout).unwrap_or(Value::String(told)))
 }
 
+/// The next step of a turn-over, which is this one.
+fn step(gateway: &Gateway, named: &Named, expected: &str) -> Value {
+    let (code, told) = key(gateway, named, &["rotate"]);
+    assert_eq!((code, &told["step"]), (Some(0), &expected.into()), "{told}");
+    told
+}
+
 fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
 }
@@ -305,16 +312,14 @@ fn a_chain_key_turns_over_with_messages_under_way() {
     let busy = Keyring::lock(&a.directory.join("keys")).unwrap();
     assert_eq!(key(a, &named, &["rotate"]).0, Some(75));
     drop(busy);
-    let (code, made) = key(a, &named, &["rotate"]);
-    assert_eq!((code, &made["step"]), (Some(0), &"made".into()), "{made}");
+    let made = step(a, &named, "made");
     assert_eq!(made["publish"].as_array().unwrap().len(), 4, "{made}");
     // Not published: it says where, and what to publish.
     let (code, waits) = key(a, &named, &["rotate"]);
     assert_eq!(code, Some(75), "{waits}");
     assert!(waits["waits"].as_str().unwrap().contains("found no record"), "{waits}");
     assert_eq!(publish(a, &named, &[]).status.code(), Some(0));
-    let (code, seen) = key(a, &named, &["rotate"]);
-    assert_eq!((code, &seen["step"]), (Some(0), &"published".into()), "{seen}");
+    step(a, &named, "published");
     let (code, early) = key(a, &named, &["rotate"]);
     assert_eq!(code, Some(75), "{early}");
     assert!(early["seconds_left"].as_u64().unwrap() > 60, "{early}");
@@ -323,15 +328,21 @@ fn a_chain_key_turns_over_with_messages_under_way() {
     // Under way while the keys change hands: sent, and its destination away.
     b.terminate();
     let under_way = a.send(1, &to, 20);
-    let (code, signs) = key(a, &named, &["rotate"]);
-    assert_eq!((code, &signs["step"]), (Some(0), &"signing".into()), "{signs}");
+    // Others may read the new key: the gateway does not use such a file.
+    let file = a.directory.join(format!("keys/chain.{}.key", made["selector"].as_str().unwrap()));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let signs = step(a, &named, "signing");
     // Its time may be over: a gateway that still signs with the old key alone must not lose it.
+    assert_eq!(signs["gateway"], "as before", "{signs}");
     wait(a, 8);
     let (code, late) = key(a, &named, &["rotate"]);
     assert_eq!(code, Some(75), "{late}");
     assert!(late.as_str().unwrap().contains("does not sign with"), "{late}");
-    a.terminate();
-    a.start();
+    assert!(a.log().contains("chain keys are used as before"), "{}", a.log());
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    until("the new key is taken up", Duration::from_secs(60), || {
+        a.log().contains("signs with the chain keys at").then_some(())
+    });
     b.start();
     delivered(a, under_way);
     delivered(a, a.send(2, &to, 30));
@@ -339,27 +350,26 @@ fn a_chain_key_turns_over_with_messages_under_way() {
     assert!(log.contains("is believed, endorsed by"), "{log}");
 
     // A week later the old one is revoked: what b has in its configuration ends with it.
-    let (code, revoked) = key(a, &named, &["rotate"]);
-    assert_eq!((code, &revoked["step"]), (Some(0), &"revoked".into()), "{revoked}");
+    let revoked = step(a, &named, "revoked");
+    assert_eq!(revoked["gateway"], "taken up", "{revoked}");
     assert_eq!(publish(a, &named, &[]).status.code(), Some(0));
-    for gateway in [a, b] {
-        gateway.terminate();
-        gateway.start();
-    }
+    // It looks a chain up when it is asked about it.
+    b.terminate();
+    b.start();
     delivered(a, a.send(3, &to, 40));
     assert!(b.log().contains("is revoked"), "{}", b.log());
     // And back: a's receipts and b's messages, by the new key alone.
     delivered(b, b.send(0, &a.village.address(), 5));
-    let (code, ended) = key(a, &named, &["rotate"]);
-    assert_eq!((code, &ended["step"]), (Some(0), &"ended".into()), "{ended}");
+    step(a, &named, "ended");
     assert_eq!(key(a, &named, &["rotate"]).0, Some(75), "its day has only begun");
     wait(a, 2);
-    let (code, removed) = key(a, &named, &["rotate"]);
-    assert_eq!((code, &removed["step"]), (Some(0), &"removed".into()), "{removed}");
+    step(a, &named, "removed");
     assert_eq!(publish(a, &named, &[]).status.code(), Some(0));
+    delivered(a, a.send(4, &to, 50));
+    // All of it while one process ran; the next one signs as it did.
     a.terminate();
     a.start();
-    delivered(a, a.send(4, &to, 50));
+    delivered(a, a.send(5, &to, 60));
     let keys = listed(a);
     assert_eq!(
         (&keys[0]["state"], &keys[0]["reason"]),
@@ -388,10 +398,9 @@ fn a_stolen_key_is_ended_at_once_and_what_is_sent_waits_for_people() {
     let lines = retired["publish"].as_array().unwrap();
     assert!(lines.iter().all(|line| !line.as_str().unwrap().contains("by=")), "{retired}");
     assert_eq!(publish(a, &named, &[]).status.code(), Some(0));
-    for gateway in [a, b] {
-        gateway.terminate();
-        gateway.start();
-    }
+    assert_eq!(retired["gateway"], "taken up", "it signs with the stolen key no more");
+    b.terminate();
+    b.start();
     // Nobody believes the new one unasked: what is sent now waits, and the check says for whom.
     b.send(1, &a.village.address(), 5);
     let report = until("the revocation is seen", Duration::from_secs(60), || {

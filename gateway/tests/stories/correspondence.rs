@@ -236,7 +236,7 @@ async fn signatures_that_count_for_nothing_are_not_kept_with_terms() {
     let all = a.gateway.spool.read(|tx| tx.all_terms()).unwrap();
     let row = &all[0].2;
     assert_eq!(row.theirs.as_ref().unwrap().signed.signatures.len(), own);
-    let ours = a.gateway.identity.keys.len();
+    let ours = a.gateway.identity.keys().secrets.len();
     assert_eq!(row.agreed.as_ref().unwrap().signed.signatures.len(), ours + own);
     // Papers go on.
     assert!(sign(&b, &terms).await || agreed(&b, e2e4()).is_none());

@@ -11,7 +11,7 @@ use distpos_gateway::{
         Account, ChainError, Cursor, Facts, LocalChain, NativeProof, Simulation, Submission,
         Submitted, Watched, ledger::Ledger,
     },
-    gateway::{Gateway, Identity},
+    gateway::{ChainKeys, Gateway, Identity},
     inbound, outbound, stop,
 };
 use distpos_proto::{
@@ -171,7 +171,7 @@ pub(crate) fn rebuilt(
         resolver: parts.resolver.clone(),
         peers: parts.peers.clone(),
         chain,
-        identity: Identity { keys: vec![key], key_set, pin: parts.identity.pin },
+        identity: Identity::new(ChainKeys { secrets: vec![key], set: key_set }, parts.identity.pin),
         correspondents: parts.correspondents.clone(),
         papers: tokio::sync::Notify::new(),
         progress: Mutex::default(),

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use distpos_gateway::{
     chain::LocalChain,
+    gateway::ChainKeys,
     inbound, outbound,
     peer::{Caller, PeerService},
     service::Service,
@@ -204,14 +205,14 @@ async fn a_chain_key_and_a_host_turn_over_with_messages_in_flight() {
 async fn who_knows_the_old_key_alone_believes_what_both_sign() {
     let world = two_keys(17).await;
     let chain = &world.chains[&e2e4()];
-    let (old, new) = (SecretKey::from_seed(&chain.keys[0]), SecretKey::from_seed(&chain.keys[1]));
-    let only_old = KeySet::new([old.public()], 1).unwrap();
+    let [old, new] = [0, 1].map(|at| move || SecretKey::from_seed(&chain.keys[at]));
+    let only_old = KeySet::new([old().public()], 1).unwrap();
     let a = world.start("e2e4", 1, Family::Attested);
     let b = world.start("b1c2", 1, Family::Attested);
     b.book.trusted.lock().unwrap().get_mut(&e2e4()).unwrap().keys = only_old.clone();
     let (address, pin) = (a.address, a.gateway.identity.pin);
-    let mut a = rebuilt(a, chain.ledger.clone(), new, chain.key_set());
-    Arc::get_mut(&mut a).unwrap().identity.keys.push(old);
+    let a = rebuilt(a, chain.ledger.clone(), new(), chain.key_set());
+    a.identity.take_up(ChainKeys { secrets: vec![new(), old()], set: chain.key_set() });
     let service = Arc::new(Service::new(a.clone()));
     world.network.listen(address, service.clone(), pin);
     let (_stopper, stop) = stop::channel();

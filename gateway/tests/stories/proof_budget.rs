@@ -144,7 +144,10 @@ async fn gateway(lengths: &[usize]) -> (Gateway, Arc<Alerts>, Vec<MessageId>) {
             facts,
             lengths: ids.iter().copied().zip(lengths.iter().copied()).collect(),
         }),
-        identity: distpos_gateway::gateway::Identity { keys: vec![key], key_set, pin },
+        identity: distpos_gateway::gateway::Identity::new(
+            distpos_gateway::gateway::ChainKeys { secrets: vec![key], set: key_set },
+            pin,
+        ),
         correspondents: Arc::new(Book::default()),
         papers: tokio::sync::Notify::new(),
         progress: Mutex::default(),

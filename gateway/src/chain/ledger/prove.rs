@@ -52,7 +52,9 @@ impl Ledger {
         let leaves = outgoing.filter(|(index, _)| indices.binary_search(index).is_ok());
         let leaves = leaves.map(|(_, message)| message.bytes().to_vec()).collect();
         let tree = TreeProof { indices, leaves, hashes };
-        Ok(NativeProof::Ledger(levels.block.header.clone(), tree))
+        // It may have been sealed with keys that have turned over since.
+        let header = levels.block.header.header.sign(self.sealers().iter());
+        Ok(NativeProof::Ledger(header, tree))
     }
 
     fn levels(&self, height: Height) -> Result<Arc<Levels>, ChainError> {
@@ -60,9 +62,7 @@ impl Ledger {
         if let Some(kept) = kept.filter(|kept| kept.block.header.header.height == height) {
             return Ok(kept);
         }
-        let mut block = self.block(height)?;
-        // A block may have been sealed with keys that have turned over since.
-        block.header = block.header.header.sign(self.sealers());
+        let block = self.block(height)?;
         let tree = tree_over(&block.outgoing);
         let indices = block.outgoing.iter().map(distpos_proto::message::Message::id).zip(0..);
         let levels = Arc::new(Levels { indices: indices.collect(), tree, block });

@@ -1,5 +1,7 @@
 //! Making blocks: wait for one's turn, execute what waits, sign, commit, tell the watchers.
 
+use std::sync::Arc;
+
 use distpos_proto::{
     chain::Height,
     header::HeaderHash,
@@ -132,8 +134,8 @@ impl Ledger {
     }
 
     /// Whose signatures a header carries.
-    pub(super) fn sealers(&self) -> &[SecretKey] {
-        self.sealers.as_deref().unwrap_or(&self.keys)
+    pub(super) fn sealers(&self) -> Arc<[SecretKey]> {
+        lock(&self.sealers).clone()
     }
 
     /// Orders, signs and writes the block.
@@ -153,7 +155,7 @@ impl Ledger {
             root: tree_over(&outgoing).root(),
         };
         let events = std::mem::take(&mut draft.events);
-        let header = header.sign(self.sealers());
+        let header = header.sign(self.sealers().iter());
         let block = Block { header, outgoing, events };
         self.store.commit(&Commit {
             height: draft.height.0,

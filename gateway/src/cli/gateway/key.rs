@@ -7,9 +7,9 @@ use distpos_proto::{record::Selector, time::UnixSeconds};
 use distpos_resolver::publish::{Format, RecordSet};
 use serde_json::{Value, json};
 
-use super::{Exit, Failure, FromConfig, admin_client::AdminClient, say, say_json};
+use super::{Exit, Failure, FromConfig, say, say_json};
 use crate::{
-    admin::{GatewayView, Reason},
+    admin::Reason,
     cli::own_records::Publishing,
     clock::{self, moment},
     config::Config,
@@ -21,8 +21,10 @@ use crate::{
 
 mod look;
 mod retire;
+mod running;
 
 use look::look;
+use running::Running;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -100,7 +102,7 @@ pub(super) async fn execute(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::List(arguments) => list(&arguments),
         Command::Rotate(arguments) => rotate(&arguments).await,
-        Command::Retire(arguments) => retire::retire(&arguments),
+        Command::Retire(arguments) => retire::retire(&arguments).await,
         Command::Name(arguments) => name(&arguments),
     }
 }
@@ -163,21 +165,30 @@ async fn rotate(arguments: &RotateArguments) -> Result<Exit, Failure> {
         Ok(step) => step,
         Err(not_yet) => return wait(arguments, &before.set, &before.zone, &not_yet),
     };
-    if let Step::Revoke { .. } = step {
-        signs_with_the_new_one(&config, &ring).await?;
+    // Revoked while the gateway signs with the old key alone, nothing of it would be believed.
+    if let (Step::Revoke { .. }, Running::AsBefore) = (&step, running::now(&config, &ring).await?) {
+        return Err(Failure::temporary(format_args!(
+            "the running gateway does not sign with {} yet: its log says why",
+            ring.current().selector
+        )));
     }
     let told = take(&config, arguments, &mut ring, &step, now)?;
+    let running = running::soon(&config, &ring).await?;
     let after = arguments.publishing.records(&config, &ring)?;
     let is_changed = after.set != before.set;
     let lines = after.set.print(Format::Zone, &after.zone).map_err(Failure::usage)?;
     if arguments.json {
         say_json(&json!({
             "step": told.step, "selector": told.selector, "next": told.next,
+            "gateway": running.word(),
             "publish": is_changed.then(|| lines.lines().collect::<Vec<_>>()),
         }))?;
         return Ok(Exit::Done);
     }
     say(&told.text)?;
+    if let Step::Sign { .. } | Step::Revoke { .. } = step {
+        say(running)?;
+    }
     if is_changed {
         say(format_args!(
             "\nPublish now, in place of what these names hold:\n{}",
@@ -186,24 +197,6 @@ async fn rotate(arguments: &RotateArguments) -> Result<Exit, Failure> {
     }
     say(format_args!("\n{}", told.next))?;
     Ok(Exit::Done)
-}
-
-/// A gateway that was not started again since still signs with the old key alone: revoked now,
-/// nothing of it would be believed.
-async fn signs_with_the_new_one(config: &Config, ring: &Keyring) -> Result<(), Failure> {
-    let admin = AdminClient::new(config);
-    if !admin.is_there().await {
-        return Ok(());
-    }
-    let view: Option<GatewayView> = admin.get("/v1/gateway").await?;
-    let current = ring.current();
-    if view.is_some_and(|view| view.keys.contains(&current.key.to_string())) {
-        return Ok(());
-    }
-    Err(Failure::temporary(format_args!(
-        "the running gateway does not sign with {} yet: restart it first",
-        current.selector
-    )))
 }
 
 /// What a step was, for people and scripts.
@@ -245,17 +238,14 @@ fn take(
             let moves = [(new.clone(), State::Signing), (old.clone(), State::Old)];
             ring.shift(&moves, now, reason).map_err(failed)?;
             let until = UnixSeconds(now.0.saturating_add(OLD_FOR.as_secs()));
-            let text = format!("{new} signs from the gateway's next start on, and {old} beside it");
-            let next = format!(
-                "Restart the gateway now. Leave {old} published until {}: {again}.",
-                at(until)
-            );
+            let text = format!("{new} signs from now on, and {old} beside it");
+            let next = format!("Leave {old} published until {}: {again}.", at(until));
             ("signing", new.clone(), text, next)
         }
         Step::Revoke { selector } => {
             ring.shift(&[(selector.clone(), State::Revoked)], now, reason).map_err(failed)?;
             let text = format!("{selector} is revoked");
-            let next = format!("Restart the gateway, publish that, {again}.");
+            let next = format!("Publish that, {again}.");
             ("revoked", selector.clone(), text, next)
         }
         Step::Ended { selector, until } => {

@@ -4,13 +4,13 @@ use distpos_proto::record::Selector;
 use distpos_resolver::publish::Format;
 use serde_json::json;
 
-use super::{Exit, Failure, RetireArguments, failed, load_locked, say, say_json};
+use super::{Exit, Failure, RetireArguments, failed, load_locked, running, say, say_json};
 use crate::{
     clock,
     keyring::{Keyring, State},
 };
 
-pub(super) fn retire(arguments: &RetireArguments) -> Result<Exit, Failure> {
+pub(super) async fn retire(arguments: &RetireArguments) -> Result<Exit, Failure> {
     let config = arguments.from.load()?;
     let (_lock, mut ring) = load_locked(&config)?;
     let (selector, reason, now) =
@@ -37,13 +37,16 @@ pub(super) fn retire(arguments: &RetireArguments) -> Result<Exit, Failure> {
     let own = arguments.publishing.records(&config, &ring)?;
     let lines = own.set.print(Format::Zone, &own.zone).map_err(Failure::usage)?;
     let signs = ring.current().selector.to_string();
+    let running = running::soon(&config, &ring).await?;
     if arguments.json {
         let publish: Vec<_> = lines.lines().collect();
-        say_json(&json!({ "retired": selector.to_string(), "signs": signs, "publish": publish }))?;
+        say_json(
+            &json!({ "retired": selector.to_string(), "signs": signs, "publish": publish, "gateway": running.word() }),
+        )?;
         return Ok(Exit::Done);
     }
     say(format_args!(
-        "{selector} is retired: {}\nRestart the gateway at once; {signs} signs from then on.\n\n\
+        "{selector} is retired: {}\n{signs} signs from now on. {running}\n\n\
          Publish at once, in place of what these names hold:\n{}",
         arguments.reason,
         lines.trim_end()
