@@ -178,7 +178,11 @@ fn an_old_key_goes_step_by_step_and_none_too_early() {
     // The second time round it is the second key that goes, with its file.
     let file = home.path().join("keys").join(format!("chain.{new}.key"));
     let third = ring.make(chain(), tag(), day, &why()).unwrap().selector.clone();
-    ring.shift(&[(third, State::Signing), (new.clone(), State::Removed)], day, &why()).unwrap();
+    ring.shift(&[(third.clone(), State::Signing), (new, State::Removed)], day, &why()).unwrap();
+    assert!(!file.exists());
+    // A crash between the note and the file: the next command deletes it.
+    fs::write(&file, "left behind").unwrap();
+    ring.shift(&[(third, State::Signing)], day, &why()).unwrap();
     assert!(!file.exists());
 }
 

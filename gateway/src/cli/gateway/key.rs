@@ -166,14 +166,14 @@ async fn rotate(arguments: &RotateArguments) -> Result<Exit, Failure> {
         Err(not_yet) => return wait(arguments, &before.set, &before.zone, &not_yet),
     };
     // Revoked while the gateway signs with the old key alone, nothing of it would be believed.
-    if let (Step::Revoke { .. }, Running::AsBefore) = (&step, running::now(&config, &ring).await?) {
+    if let (Step::Revoke { .. }, Running::AsBefore) = (&step, running::now(&config, &ring).await) {
         return Err(Failure::temporary(format_args!(
             "the running gateway does not sign with {} yet: its log says why",
             ring.current().selector
         )));
     }
     let told = take(&config, arguments, &mut ring, &step, now)?;
-    let running = running::soon(&config, &ring).await?;
+    let running = running::soon(&config, &ring).await;
     let after = arguments.publishing.records(&config, &ring)?;
     let is_changed = after.set != before.set;
     let lines = after.set.print(Format::Zone, &after.zone).map_err(Failure::usage)?;

@@ -37,7 +37,7 @@ pub(super) async fn retire(arguments: &RetireArguments) -> Result<Exit, Failure>
     let own = arguments.publishing.records(&config, &ring)?;
     let lines = own.set.print(Format::Zone, &own.zone).map_err(Failure::usage)?;
     let signs = ring.current().selector.to_string();
-    let running = running::soon(&config, &ring).await?;
+    let running = running::soon(&config, &ring).await;
     if arguments.json {
         let publish: Vec<_> = lines.lines().collect();
         say_json(
