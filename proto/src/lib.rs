@@ -21,6 +21,7 @@ pub mod amount;
 pub mod cbor;
 pub mod chain;
 pub mod code;
+pub mod destination;
 pub mod envelope;
 pub mod header;
 pub mod key;

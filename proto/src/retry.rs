@@ -82,7 +82,7 @@ fn step(seconds: &[u64], attempts: u32) -> Duration {
 
 /// `wait` and a tenth of it to either side, by the whole range of `jitter`: 0 is a tenth less, the
 /// largest number a tenth more.
-fn jittered(wait: Duration, jitter: u64) -> Duration {
+pub(crate) fn jittered(wait: Duration, jitter: u64) -> Duration {
     let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX / 1000);
     let spread = millis * JITTER_PERCENT / 100;
     let drawn = (u128::from(jitter) * (2 * u128::from(spread) + 1)) >> 64;

@@ -19,6 +19,8 @@ mod rows;
 mod schedule;
 mod split;
 
+pub use schedule::Place;
+
 /// Which way messages go, seen from this chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {

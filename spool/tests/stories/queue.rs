@@ -8,7 +8,7 @@ use distpos_proto::{
     time::{UnixMillis, UnixSeconds},
     wire::BATCH_MESSAGES_MAX,
 };
-use distpos_spool::{BatchId, Change, HISTORY_MAX, SpoolError, State};
+use distpos_spool::{BatchId, Change, HISTORY_MAX, Place, SpoolError, State};
 
 use crate::support::{
     Inbound, Outbound, batch, chain, change, due, engines, message, next_due, put, read, transact,
@@ -283,5 +283,73 @@ fn what_is_due_comes_by_time_then_number_within_its_limits() {
         };
         assert_eq!(ids(None, 2), [1, 2]);
         assert_eq!(ids(Some(BatchId(2)), 9), [3, 4, 5, 6]);
+    }
+}
+
+#[test]
+fn what_is_being_worked_on_is_passed_over() {
+    for (spool, _directory) in engines() {
+        for (sequence, due) in [(1, 30), (2, 10), (3, 20), (4, 10), (5, 40)] {
+            let mut new = batch(Outbound, "b2", sequence, [sequence], 1000);
+            new.due = Some(UnixMillis(due));
+            put(&spool, new, 0).unwrap();
+        }
+        let group = (chain("b2"), State::Queued);
+        let due = |now, limits, under_way: &[u64]| {
+            let under_way = under_way.iter().map(|id| BatchId(*id)).collect();
+            read(&spool, |tx| {
+                let due = tx.due_beside(Outbound, group, UnixMillis(now), limits, &under_way)?;
+                Ok(due.into_iter().map(|batch| batch.id.0).collect::<Vec<_>>())
+            })
+            .unwrap()
+        };
+        assert_eq!(due(30, (9, u64::MAX), &[2, 3]), [4, 1]);
+        assert_eq!(due(30, (1, u64::MAX), &[2, 4]), [3]);
+        assert_eq!(due(30, (9, 0), &[2]), [4]);
+        assert_eq!(due(30, (9, u64::MAX), &[1, 2, 3, 4]), [0; 0]);
+        let next = |now| read(&spool, |tx| tx.next_due_after(Outbound, group, UnixMillis(now)));
+        assert_eq!(next(9), Ok(Some(UnixMillis(10))));
+        assert_eq!(next(10), Ok(Some(UnixMillis(20))));
+        assert_eq!(next(40), Ok(None));
+    }
+}
+
+#[test]
+fn what_waits_for_a_chain_is_hastened_in_pieces_and_what_waits_for_something_else_is_not() {
+    for (spool, _directory) in engines() {
+        let away = || Some(Reply::new(Code::NO_ANSWER, "gw1: nobody there"));
+        let full = || Some(Reply::new(Code::SPOOL_FULL, "come back tomorrow"));
+        // Seven at one moment, as a job that failed leaves them; one sooner, one for another reason.
+        for sequence in 1..=9 {
+            let id = put(&spool, batch(Outbound, "b2", sequence, [sequence], 10), 0).unwrap();
+            let (due, reply) = match sequence {
+                3 => (90, away()),
+                5 => (500, full()),
+                _ => (500, away()),
+            };
+            let change = Change { reply, ..change(State::Queued, Some(due)) };
+            transact(&spool, move |tx| tx.update(Outbound, id, change, UnixMillis(1))).unwrap();
+        }
+        put(&spool, batch(Outbound, "c3", 1, [10], 10), 0).unwrap();
+        let group = (chain("b2"), State::Queued);
+        let (mut place, mut rounds) = (Some(Place::all_until(UnixMillis(100))), 0);
+        while let Some(from) = place {
+            place = transact(&spool, move |tx| {
+                let applies = |reply: Option<&Reply>| {
+                    reply.is_some_and(|reply| reply.code == Code::NO_ANSWER)
+                };
+                tx.hasten(Outbound, group, UnixMillis(100), (from, 3), applies)
+            })
+            .unwrap();
+            rounds += 1;
+        }
+        assert_eq!(rounds, 3);
+        let now = UnixMillis(100);
+        let due = read(&spool, |tx| tx.due(Outbound, group, now, 99, u64::MAX)).unwrap();
+        let due: Vec<_> = due.iter().map(|batch| (batch.id.0, batch.due.unwrap().0)).collect();
+        let hastened = [1, 2, 4, 6, 7, 8, 9].map(|id| (id, 100));
+        assert_eq!(due, [&[(3, 90)], &hastened[..]].concat());
+        let next = read(&spool, |tx| tx.next_due_after(Outbound, group, now));
+        assert_eq!(next, Ok(Some(UnixMillis(500))), "the one that was told to wait waits");
     }
 }
