@@ -10,7 +10,8 @@ use distpos_proto::{
 use distpos_resolver::{Contact, Gateway as Listed, Host, Route, RouteSource, TrustLevel};
 
 use crate::{
-    event::Event, gateway::Gateway, outbound::silence, peer::Target, standing, trust::dns,
+    destinations, event::Event, gateway::Gateway, outbound::silence, peer::Target, standing,
+    trust::dns,
 };
 
 /// A gateway that answered.
@@ -46,6 +47,24 @@ pub async fn route(gateway: &Gateway, chain: ChainId) -> Result<Arc<Route>, Repl
     Ok(route)
 }
 
+/// The route to a chain that is to be called now. While the breaker of the chain is open nobody is
+/// asked, and the reply says what the last attempt found.
+///
+/// # Errors
+/// As [`route`].
+pub async fn reach(gateway: &Gateway, chain: ChainId) -> Result<Arc<Route>, Reply> {
+    if let Some(reply) = gateway.destinations.shut(chain, gateway.now()) {
+        return Err(reply);
+    }
+    let found = route(gateway, chain).await;
+    if let Err(reply) = &found
+        && reply.code == Code::DNS
+    {
+        destinations::failed(gateway, chain, reply);
+    }
+    found
+}
+
 /// Asks the gateways of a route in order until one does the call. `turn` counts the rounds so far:
 /// each begins with another gateway, so that one which answers without helping is not asked alone.
 ///
@@ -77,10 +96,17 @@ pub async fn call(
             Err(_) => {}
         }
     }
-    if let Err(reply) = &last
-        && reply.code == Code::NO_ANSWER
-    {
-        standing::if_all_silent(gateway, route, reply).await;
+    match &last {
+        Ok(Contacted { response: Response::Refused(reply), .. }) if reply.code.is_temporary() => {
+            gateway.destinations.refused(route.chain);
+        }
+        Ok(_) => {}
+        Err(reply) => {
+            destinations::failed(gateway, route.chain, reply);
+            if reply.code == Code::NO_ANSWER {
+                standing::if_all_silent(gateway, route, reply).await;
+            }
+        }
     }
     last
 }
@@ -107,6 +133,7 @@ pub async fn one(
             gateway.resolver.report(chain, listed, Contact::Reached);
             standing::answered(gateway, chain, &name(listed)).await;
             silence::heard(gateway, chain).await;
+            destinations::answered(gateway, chain).await;
             Ok(response)
         }
         Err(error) => {

@@ -19,6 +19,7 @@ use crate::{
     clock,
     config::Config,
     correspondence,
+    destinations::Destinations,
     event::{Event, Events, Log},
     gateway::{Gateway, Identity},
     inbound::{self, hooks::Hooks},
@@ -139,6 +140,7 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
         correspondents: Arc::new(Configured::new(config)?),
         events,
         answers: Mutex::default(),
+        destinations: Destinations::default(),
         authenticated: Mutex::default(),
     });
     let mut daemon = Daemon {

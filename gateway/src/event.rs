@@ -201,6 +201,18 @@ pub enum Event {
         /// The score now.
         standing: Standing,
     },
+    /// No gateway of a chain was reached several times in a row: it is probed from now on.
+    Unreachable {
+        /// The chain.
+        chain: ChainId,
+        /// What the last attempt found.
+        reply: Reply,
+    },
+    /// A gateway of a chain that could not be reached answers.
+    Reachable {
+        /// The chain.
+        chain: ChainId,
+    },
     /// Something has to wait.
     Deferred {
         /// The other chain.
@@ -251,7 +263,10 @@ pub struct Log;
 impl Events for Log {
     fn emit(&self, event: Event) {
         match event {
-            Event::Alert { .. } | Event::Conflict { .. } | Event::ProofInvalid { .. } => {
+            Event::Alert { .. }
+            | Event::Conflict { .. }
+            | Event::ProofInvalid { .. }
+            | Event::Unreachable { .. } => {
                 tracing::warn!(target: "distpos", "{event}");
             }
             Event::Paper(paper) if paper.is_alarming() => {
@@ -300,15 +315,7 @@ impl fmt::Display for Event {
                 write!(f, "woken chain={chain} asset={asset} {}", Ids(ids))
             }
             Self::AccountSet { chain, asset, terms, limits } => {
-                let Limits { credit_limit, window } = limits;
-                write!(f, "account-set chain={chain} asset={asset} credit_limit={credit_limit}")?;
-                if let Some(window) = window {
-                    write!(f, " window_max={} window={}s", window.max, window.seconds)?;
-                }
-                match terms {
-                    Some(terms) => write!(f, " terms={terms}"),
-                    None => write!(f, " closed"),
-                }
+                write!(f, "account-set chain={chain} asset={asset} {}", Set(limits, *terms))
             }
             Self::ReserveChanged { chain, asset, change, by, note } => {
                 let (sign, amount) = match change {
@@ -334,11 +341,32 @@ impl fmt::Display for Event {
             Self::Standing { subject, happening, cause, standing } => {
                 write!(f, "standing of={subject} now={standing} for={happening} cause={cause:?}")
             }
+            Self::Unreachable { chain, reply } => {
+                write!(f, "unreachable chain={chain} \"{reply}\"")
+            }
+            Self::Reachable { chain } => write!(f, "reachable chain={chain}"),
             Self::Deferred { chain, messages, reply, delay } => {
                 write!(f, "deferred chain={chain} messages={messages} delay={delay}ms \"{reply}\"")
             }
             Self::Note { what } => write!(f, "note {what}"),
             Self::Alert { what } => write!(f, "alert {what}"),
+        }
+    }
+}
+
+/// What an account was set to.
+struct Set<'a>(&'a Limits, Option<TermsHash>);
+
+impl fmt::Display for Set<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(Limits { credit_limit, window }, terms) = self;
+        write!(f, "credit_limit={credit_limit}")?;
+        if let Some(window) = window {
+            write!(f, " window_max={} window={}s", window.max, window.seconds)?;
+        }
+        match terms {
+            Some(terms) => write!(f, " terms={terms}"),
+            None => write!(f, " closed"),
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     clock::Clock,
     config::{AccountPolicy, GasBudget, Policy},
     correspondence::progress::Progress,
+    destinations::Destinations,
     event::{Event, Events},
     inbound::hooks::Hooks,
     peer::PeerTransport,
@@ -123,6 +124,8 @@ pub struct Gateway {
     pub spool: Spool,
     /// Chain-id to route.
     pub resolver: Arc<dyn Resolve>,
+    /// What is known of reaching other chains.
+    pub destinations: Destinations,
     /// The way to other gateways.
     pub peers: Arc<dyn PeerTransport>,
     /// The local chain.

@@ -10,6 +10,7 @@ pub mod config;
 pub mod contact;
 pub mod correspondence;
 pub mod daemon;
+pub mod destinations;
 pub mod event;
 pub mod gateway;
 pub mod inbound;

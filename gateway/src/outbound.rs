@@ -27,6 +27,8 @@ pub mod stamp;
 
 pub mod send;
 
+pub mod probe;
+
 pub mod bounce;
 
 pub mod silence;
@@ -41,10 +43,12 @@ pub mod sibling;
 
 pub mod simulate;
 
-/// Runs until asked to stop: one task watches the chain, one works on what is due.
+/// Runs until asked to stop: one task watches the chain, one works on what is due, one looks whether
+/// chains that were away are back.
 pub async fn run(gateway: Arc<Gateway>, stop: Stop) {
     tokio::join!(
         watch::run(&gateway, &stop),
+        probe::run(&gateway, &stop),
         work::run(gateway.clone(), Direction::Outbound, stop.clone(), step),
     );
 }

@@ -18,7 +18,7 @@ use distpos_spool::{Direction, SpoolError};
 use tokio::sync::Semaphore;
 
 use crate::{
-    correspondence,
+    correspondence, destinations,
     event::Event,
     gateway::Gateway,
     inbound::{
@@ -97,6 +97,7 @@ impl Service {
     async fn respond(&self, caller: &Caller, request: Request<IncomingBatch>) -> Response {
         let gateway = &self.gateway;
         silence::heard(gateway, caller.source).await;
+        destinations::called(gateway, caller.source).await;
         match request {
             Request::Hello => self.hello().await,
             Request::Messages(batches) => accept::messages(gateway, caller.source, batches).await,

@@ -1,22 +1,23 @@
 //! Runs what is due: the loop both pipelines share.
 //!
-//! What is due is taken for each (state, peer) by itself, as one job each, and at most one job of a
-//! kind runs at a time for a peer: one chain's slow gateway, or its backlog, delays nobody else. A
-//! job does its I/O, then moves its messages in one commit; whatever it does not move stays due and
-//! is tried again.
+//! What is due is taken for each (state, peer) by itself, as one job each: one chain's slow gateway,
+//! or its backlog, delays nobody else. At most one job of a kind runs at a time for a peer, but for
+//! sending, where it is as many as the destination has earned ([`distpos_proto::destination`]). A job
+//! does its I/O, then moves its messages in one commit; whatever it does not move stays due and is
+//! tried again.
 
 use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 
-use distpos_proto::{
-    chain::ChainId,
-    time::UnixMillis,
-    wire::{BODY_BYTES_MAX, REQUEST_MESSAGES_MAX},
-};
-use distpos_spool::{Batch, Direction, SpoolError, State, Tx};
+use distpos_proto::{chain::ChainId, time::UnixMillis, wire::REQUEST_MESSAGES_MAX};
+use distpos_spool::{Batch, BatchId, Direction, SpoolError, State, Tx};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::time::sleep;
 
 use crate::{event::Event, gateway::Gateway, stop::Stop};
+
+mod busy;
+
+use busy::{Busy, Ended};
 
 /// What a job works on: batches in one state, for one peer.
 pub type Group = (State, ChainId);
@@ -46,10 +47,6 @@ fn lane((state, peer): Group) -> (Lane, ChainId) {
     (lane, peer)
 }
 
-/// Most bytes of messages in one job: a request's body less room for its frame.
-const JOB_BYTES_MAX: u64 = BODY_BYTES_MAX as u64 - 256 * 1024;
-/// Most jobs at a time, so that memory stays bounded: about 4 MiB of messages each.
-const JOBS_MAX: usize = 64;
 /// How long a group rests after its job failed on the spool, before it is tried again.
 const SPOOL_PAUSE: Duration = Duration::from_secs(5);
 /// Longest sleep without looking: a clock that jumps must not stop the queue.
@@ -63,8 +60,8 @@ where
     F: Future<Output = Result<(), SpoolError>> + Send + 'static,
 {
     let changed = gateway.spool.changed(direction);
-    let mut running: FuturesUnordered<BoxFuture<'static, Group>> = FuturesUnordered::new();
-    let mut busy: BTreeSet<(Lane, ChainId)> = BTreeSet::new();
+    let mut running: FuturesUnordered<BoxFuture<'static, Ended>> = FuturesUnordered::new();
+    let mut busy = Busy::default();
     let mut failing = false;
     while !stop.is_asked() {
         // Registered before the scan, so that a commit during the scan is not missed.
@@ -72,9 +69,9 @@ where
         let pause = match due(&gateway, direction, &busy) {
             Ok(due) => {
                 for (group, batches) in due.jobs {
-                    busy.insert(lane(group));
+                    let ended = busy.begin(lane(group), &batches);
                     let work = job(gateway.clone(), group, batches);
-                    running.push(rest_on_error(gateway.clone(), group, work).boxed());
+                    running.push(rest_on_error(gateway.clone(), ended, work).boxed());
                 }
                 failing = false;
                 due.pause
@@ -89,7 +86,7 @@ where
         };
         tokio::select! { biased;
             () = stop.asked() => break,
-            Some(group) = running.next(), if !running.is_empty() => { busy.remove(&lane(group)); }
+            Some(ended) = running.next(), if !running.is_empty() => busy.end(&ended),
             () = notified => {}
             () = sleep(pause) => {}
         }
@@ -100,14 +97,14 @@ where
 /// A job that failed on the spool has moved nothing: its group rests, or it would spin.
 async fn rest_on_error(
     gateway: Arc<Gateway>,
-    group: Group,
+    ended: Ended,
     work: impl Future<Output = Result<(), SpoolError>>,
-) -> Group {
+) -> Ended {
     if let Err(error) = work.await {
         gateway.emit(Event::Alert { what: format!("spool: {error}") });
         sleep(SPOOL_PAUSE).await;
     }
-    group
+    ended
 }
 
 struct Due {
@@ -116,49 +113,67 @@ struct Due {
 }
 
 /// What can start now, and how long until something else is due. Groups that are due longest come
-/// first, so that none waits for ever for one of the [`JOBS_MAX`].
-fn due(
-    gateway: &Gateway,
-    direction: Direction,
-    busy: &BTreeSet<(Lane, ChainId)>,
-) -> Result<Due, SpoolError> {
+/// first, so that none waits for ever for one of the places; a further job for a destination
+/// that has one comes after a first one for everybody else.
+fn due(gateway: &Gateway, direction: Direction, busy: &Busy) -> Result<Due, SpoolError> {
     // Both directions pause while nothing can be kept: what was done could not be noted.
     gateway.spool.healthy()?;
     let now = gateway.now();
     gateway.spool.read(|tx| {
-        let (mut waiting, mut next): (Vec<(UnixMillis, Group)>, Option<UnixMillis>) =
-            (Vec::new(), None);
-        for (peer, state) in tx.count(direction)?.into_keys() {
-            match tx.next_due(direction, (peer, state))? {
-                Some(at) if at > now => next = Some(next.map_or(at, |next| next.min(at))),
-                Some(at) if !busy.contains(&lane((state, peer))) => {
-                    waiting.push((at, (state, peer)));
-                }
-                // A busy group is looked at when its job ends.
-                Some(_) | None => {}
-            }
-        }
-        waiting.sort_unstable();
-        // One of each lane, the one that is due longest. What only concerns the own chain, or a
-        // chain that the operator named, always finds a place: strangers that are slow must not
-        // hold it up, and how many are named is the operator's choice.
-        let foreign = busy.iter().filter(|(lane, _)| *lane != Lane::Settle).count();
-        let (mut taken, mut places) = (busy.clone(), JOBS_MAX.saturating_sub(foreign));
-        waiting.retain(|(_, group)| {
-            let own = lane(*group).0 == Lane::Settle || gateway.correspondents.is_named(group.1);
-            if !taken.insert(lane(*group)) || (!own && places == 0) {
-                return false;
-            }
-            places = places.saturating_sub(usize::from(!own));
-            true
-        });
+        let (mut waiting, mut next) = waiting(tx, gateway, direction, busy, now)?;
+        let mut soonest = |at: UnixMillis| next = Some(next.map_or(at, |next| next.min(at)));
+        let mut planned = busy.clone();
         let mut jobs = Vec::with_capacity(waiting.len());
-        for (_, group) in waiting {
-            jobs.push((group, take(tx, direction, group, now)?));
+        while !waiting.is_empty() {
+            let (mut again, mut bytes) = (Vec::new(), planned.share(waiting.len()));
+            for group in waiting {
+                let lane = lane(group);
+                if !planned.has_room(gateway, lane) {
+                    // Looked at when one of its jobs ends.
+                    continue;
+                }
+                let batches = take(tx, direction, group, now, bytes, planned.under_way(lane))?;
+                if batches.is_empty() {
+                    if let Some(at) = tx.next_due_after(direction, (group.1, group.0), now)? {
+                        soonest(at);
+                    }
+                    continue;
+                }
+                planned.begin(lane, &batches);
+                jobs.push((group, batches));
+                again.push(group);
+                bytes = planned.share(1).min(bytes);
+            }
+            waiting = again;
         }
         let pause = next.map_or(SLEEP_MAX, |next| next.since(now).min(SLEEP_MAX));
         Ok(Due { jobs, pause })
     })
+}
+
+/// The groups of which something is due and that have room for a job, those that are due longest
+/// first; and when the next of the others is due.
+fn waiting(
+    tx: &Tx<'_>,
+    gateway: &Gateway,
+    direction: Direction,
+    busy: &Busy,
+    now: UnixMillis,
+) -> Result<(Vec<Group>, Option<UnixMillis>), SpoolError> {
+    let (mut waiting, mut next): (Vec<(UnixMillis, Group)>, Option<UnixMillis>) =
+        (Vec::new(), None);
+    for (peer, state) in tx.count(direction)?.into_keys() {
+        match tx.next_due(direction, (peer, state))? {
+            Some(at) if at > now => next = Some(next.map_or(at, |next| next.min(at))),
+            Some(at) if busy.has_room(gateway, lane((state, peer))) => {
+                waiting.push((at, (state, peer)));
+            }
+            // A busy group is looked at when its job ends.
+            Some(_) | None => {}
+        }
+    }
+    waiting.sort_unstable();
+    Ok((waiting.into_iter().map(|(_, group)| group).collect(), next))
 }
 
 /// The due batches of a group that fit into one request.
@@ -167,8 +182,11 @@ fn take(
     direction: Direction,
     (state, peer): Group,
     now: UnixMillis,
+    bytes_max: u64,
+    under_way: &BTreeSet<BatchId>,
 ) -> Result<Vec<Batch>, SpoolError> {
-    let mut batches = tx.due(direction, (peer, state), now, REQUEST_MESSAGES_MAX, JOB_BYTES_MAX)?;
+    let limits = (REQUEST_MESSAGES_MAX, bytes_max);
+    let mut batches = tx.due_beside(direction, (peer, state), now, limits, under_way)?;
     let mut messages = 0;
     let fits = |batch: &Batch| {
         messages += batch.items.len();

@@ -38,7 +38,7 @@ pub struct Destination {
     failures: u32,
     /// Set while the breaker is open.
     breaker: Option<Breaker>,
-    /// When it last called here while it could not be reached.
+    /// When it last called here while something might wait for it.
     woken: Option<UnixMillis>,
 }
 
@@ -124,8 +124,10 @@ impl Destination {
     /// It called here (RFC 1123, 5.3.1.1): it may be there again. Whether what is queued for it is
     /// to be tried now.
     pub fn called(&mut self, now: UnixMillis) -> bool {
-        let lately = self.woken.is_some_and(|at| at <= now && now.since(at) < WOKEN_EVERY);
-        if self.failures == 0 || lately {
+        let before = self.woken;
+        let lately = before.is_some_and(|at| at <= now && now.since(at) < WOKEN_EVERY);
+        // The first time something may wait that was put off before the process started.
+        if lately || (self.failures == 0 && before.is_some()) {
             return false;
         }
         self.woken = Some(now);
@@ -230,7 +232,8 @@ mod tests {
     #[test]
     fn a_call_from_there_is_a_reason_to_try_but_not_each_second() {
         let mut destination = Destination::default();
-        assert!(!destination.called(START), "nothing was wrong");
+        assert!(destination.called(START), "what failed before the process started is not known");
+        assert!(!destination.called(at(60)), "nothing was wrong");
         for _ in 0..3 {
             destination.failed(START, MIDDLE);
         }

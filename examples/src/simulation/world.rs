@@ -17,6 +17,7 @@ use distpos_gateway::{
     },
     clock::{self, Clock},
     correspondence,
+    destinations::Destinations,
     event::{Event, Events},
     gateway::{ChainKeys, Gateway, Identity},
     inbound::{self, hooks::Hooks},
@@ -319,6 +320,7 @@ impl World {
             hooks: Hooks::new(book.policy.lock().unwrap().hooks.clone()),
             events: self.events(chain.id, n),
             answers: Mutex::default(),
+            destinations: Destinations::default(),
             authenticated: Mutex::new(Authenticated::default()),
         });
         self.publish(chain, n);

@@ -99,7 +99,7 @@ pub(super) async fn exchange(gateway: &Arc<Gateway>, peer: ChainId) -> Result<()
     }
     let has_statements = !papers.statements.is_empty();
     let count = names.len();
-    let answered = match contact::route(gateway, peer).await {
+    let answered = match contact::reach(gateway, peer).await {
         Ok(route) => contact::call(gateway, &route, turn, &Request::Statements(papers)).await,
         Err(reply) => Err(reply),
     };

@@ -33,7 +33,7 @@ pub(super) async fn ask(gateway: &Arc<Gateway>, peer: ChainId) -> Result<(), Spo
             progress::set_asked(gateway, peer, None);
             return Ok(());
         };
-        let Ok(route) = contact::route(gateway, peer).await else { return Ok(()) };
+        let Ok(route) = contact::reach(gateway, peer).await else { return Ok(()) };
         let turn = u32::try_from(turn).unwrap_or(0);
         let answered = contact::call(gateway, &route, turn, &Request::Status(ids)).await;
         let Ok(Contacted { response: Response::Status(answers), .. }) = answered else {

@@ -49,7 +49,7 @@ pub async fn send(
         return move_on(gateway, source, ids.clone(), ids, Reply::new(Code::NO_ANSWER, "")).await;
     }
     let sent: Vec<MessageId> = receipts.iter().map(|signed| signed.receipt.id).collect();
-    let answered = match contact::route(gateway, source).await {
+    let answered = match contact::reach(gateway, source).await {
         Ok(route) => contact::call(gateway, &route, turn, &Request::Receipts(receipts)).await,
         Err(reply) => Err(reply),
     };

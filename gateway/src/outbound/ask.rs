@@ -32,7 +32,7 @@ pub async fn ask(gateway: &Gateway, peer: ChainId, batches: Vec<Batch>) -> Resul
     let turn = batches.iter().map(|batch| batch.attempts).max().unwrap_or(0);
     let items = batches.iter().flat_map(|batch| &batch.items);
     let ids: Vec<MessageId> = items.map(|item| item.id).take(IDS_MAX).collect();
-    let answered = match contact::route(gateway, peer).await {
+    let answered = match contact::reach(gateway, peer).await {
         Ok(route) => contact::call(gateway, &route, turn, &Request::Status(ids.clone())).await,
         Err(reply) => Err(reply),
     };

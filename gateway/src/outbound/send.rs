@@ -31,7 +31,7 @@ pub async fn send(gateway: &Gateway, peer: ChainId, batches: Vec<Batch>) -> Resu
         let reply = Reply::new(Code::NOT_NOW, format!("{peer} is frozen after a conflict"));
         return defer(gateway, peer, ids(&batches), Cause::Hint, reply).await;
     }
-    match contact::route(gateway, peer).await {
+    match contact::reach(gateway, peer).await {
         Ok(route) => offer(gateway, &route, &batches).await,
         Err(reply) if bounce::is_permanent(&reply) => {
             let rest = bounce::bounce(gateway, peer, &batches, reply.clone()).await?;

@@ -8,6 +8,7 @@ use distpos_gateway::{
     chain::evm::Evm,
     clock,
     config::Hooks as HookSettings,
+    destinations::Destinations,
     event::{Event, Events},
     gateway::{Anchor, ChainKeys, Correspondents, Gateway, Identity},
     inbound::{
@@ -113,6 +114,7 @@ async fn newborn(world: &World) -> Gateway {
         hooks: Hooks::new(HookSettings::default()),
         events: Arc::new(Quiet),
         answers: Mutex::default(),
+        destinations: Destinations::default(),
         authenticated: Mutex::new(Authenticated::default()),
     }
 }

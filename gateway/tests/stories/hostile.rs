@@ -11,6 +11,7 @@ use distpos_gateway::{
         Account, ChainError, Cursor, Facts, LocalChain, NativeProof, Simulation, Submission,
         Submitted, Watched, ledger::Ledger,
     },
+    destinations::Destinations,
     gateway::{ChainKeys, Gateway, Identity},
     inbound, outbound, stop,
 };
@@ -41,6 +42,7 @@ async fn a_batch_that_a_sibling_has_ended_meanwhile_does_not_spoil_the_others() 
     let gone = stale[0].id;
     spool.transact(move |tx| tx.remove(Direction::Outbound, gone)).await.unwrap();
     world.network.set_down(b.address, false);
+    gateway.destinations.forget(cid("b1c2"));
     outbound::send::send(&gateway, cid("b1c2"), stale).await.unwrap();
     let held = spool.read(|tx| {
         let (batch, _) = tx.find(Direction::Outbound, &second)?.unwrap();
@@ -67,7 +69,7 @@ async fn a_fresh_message_does_not_wait_as_long_as_the_oldest_of_its_job() {
         Ok::<_, SpoolError>(tx.batch(Direction::Outbound, batch)?.unwrap().due.unwrap())
     });
     let wait = due.unwrap().since(gateway.now());
-    assert!(wait < Duration::from_secs(60), "{wait:?}");
+    assert!(wait < Duration::from_secs(600), "{wait:?}: not the hour of what is expired");
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,6 +180,7 @@ pub(crate) fn rebuilt(
         hooks: inbound::hooks::Hooks::new(distpos_gateway::config::Hooks::default()),
         events: parts.events.clone(),
         answers: Mutex::default(),
+        destinations: Destinations::default(),
         authenticated: Mutex::new(Authenticated::default()),
     })
 }

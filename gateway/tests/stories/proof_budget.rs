@@ -12,6 +12,7 @@ use distpos_gateway::{
         Submitted, Watched,
     },
     clock,
+    destinations::Destinations,
     event::{Event, Events},
     gateway::Gateway,
     inbound::hooks::Hooks,
@@ -154,6 +155,7 @@ async fn gateway(lengths: &[usize]) -> (Gateway, Arc<Alerts>, Vec<MessageId>) {
         hooks: Hooks::new(distpos_gateway::config::Hooks::default()),
         events: alerts.clone(),
         answers: Mutex::default(),
+        destinations: Destinations::default(),
         authenticated: Mutex::new(Authenticated::default()),
     };
     (gateway, alerts, ids)
