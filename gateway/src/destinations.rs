@@ -44,6 +44,8 @@ struct Known {
     destination: Destination,
     /// What the last attempt found, if it failed.
     last: Option<Reply>,
+    /// Nothing waits for it: whoever calls it next finds out.
+    is_idle: bool,
 }
 
 impl Destinations {
@@ -88,7 +90,7 @@ impl Destinations {
     #[must_use]
     pub fn to_probe(&self, now: UnixMillis) -> (Vec<ChainId>, Option<UnixMillis>) {
         let (mut due, mut next) = (Vec::new(), None);
-        for (chain, known) in self.known().iter() {
+        for (chain, known) in self.known().iter().filter(|(_, known)| !known.is_idle) {
             match (known.destination.probe_at(), known.destination.shut_until(now)) {
                 (Some(_), None) => due.push(*chain),
                 (_, Some(at)) => next = Some(next.map_or(at, |next: UnixMillis| next.min(at))),
@@ -106,7 +108,14 @@ impl Destinations {
         .unwrap_or(false)
     }
 
-    /// Forgets what is known of a chain.
+    /// Nothing waits for the chain: it is not probed until somebody has called it in vain again.
+    pub fn leave(&self, chain: ChainId) {
+        if let Some(known) = self.known().get_mut(&chain) {
+            known.is_idle = true;
+        }
+    }
+
+    /// Forgets what is known of a chain, as a restart does.
     pub fn forget(&self, chain: ChainId) {
         self.known().remove(&chain);
     }
@@ -118,7 +127,7 @@ impl Destinations {
 
     fn failed(&self, chain: ChainId, reply: &Reply, now: UnixMillis, jitter: u64) -> bool {
         self.change(chain, |known| {
-            known.last = Some(reply.clone());
+            (known.last, known.is_idle) = (Some(reply.clone()), false);
             known.destination.failed(now, jitter)
         })
         .unwrap_or(false)

@@ -45,10 +45,10 @@ pub async fn run(gateway: &Gateway, stop: &Stop) {
 async fn probe(gateway: &Gateway, chain: ChainId) {
     match destinations::is_wanted(gateway, chain) {
         Ok(true) => {}
-        Ok(false) => return gateway.destinations.forget(chain),
+        Ok(false) => return gateway.destinations.leave(chain),
         Err(error) => {
             gateway.emit(Event::Alert { what: format!("spool: {error}") });
-            return gateway.destinations.forget(chain);
+            return gateway.destinations.leave(chain);
         }
     }
     match contact::reach(gateway, chain).await {

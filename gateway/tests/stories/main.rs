@@ -41,6 +41,7 @@ mod credit_turns;
 mod chaos;
 mod correspondence;
 mod crowds;
+mod destinations;
 mod faults;
 mod kills;
 mod seeds;
