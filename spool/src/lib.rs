@@ -53,7 +53,9 @@ pub use guard::End;
 pub use headers::KNOWN_HEADERS_MAX;
 pub use notes::Cursor;
 pub use proven::Prover;
-pub use queue::{Batch, BatchId, Change, Direction, HISTORY_MAX, Item, NewBatch, Place, State};
+pub use queue::{
+    Batch, BatchId, Change, Direction, HISTORY_MAX, Item, Line, NewBatch, Place, State,
+};
 pub use signed::{ATTEMPTS_MAX, Account, Attempt, SignedTransaction};
 pub use silence::Silence;
 pub use spool::{Space, Spool, Stats};

@@ -14,11 +14,13 @@ use distpos_proto::{
 mod bodies;
 mod counts;
 mod enqueue;
+mod lines;
 mod lookup;
 mod rows;
 mod schedule;
 mod split;
 
+pub use lines::Line;
 pub use schedule::Place;
 
 /// Which way messages go, seen from this chain.

@@ -66,7 +66,7 @@ impl StateRow {
         })
     }
 
-    fn read(table: Table, bytes: &[u8]) -> Result<Self, SpoolError> {
+    pub(crate) fn read(table: Table, bytes: &[u8]) -> Result<Self, SpoolError> {
         row::read(table, bytes, Self::FIELDS, |input| {
             Ok(Self {
                 peer: row::read_chain(input)?,
