@@ -9,6 +9,10 @@
 //! | `POST /v1/accounts/{cid}/{asset}/{act}` | `open`, `limit`, `close`, `settle`, `statement`, `suspend`, `resume` |
 //! | `GET /v1/standing` | everybody of whom something is known |
 //! | `GET /v1/standing/{cid}[@{host}:{port}]?entries=20` | one chain or gateway with its journal |
+//! | `GET /v1/queue?filter={…}&cursor=…&messages=100` | what waits, a page of it |
+//! | `GET /v1/queue/summary?filter={…}`, `GET /v1/queue/reasons?filter={…}` | how much waits, and what for |
+//! | `GET /v1/messages/{id}` | everything that is known of one message |
+//! | `POST /v1/queue/{act}` | `flush`, `hold`, `release`, `requeue`, `expire`, `drop` |
 //! | `GET /v1/trust` | what DNS has told of other chains' keys |
 //! | `POST /v1/trust/{cid}/forget` | forgets it: the next answer is a first one again |
 //! | `POST /v1/chains/{cid}/thaw` | believes a frozen chain again |
@@ -32,11 +36,13 @@ use crate::{gateway::Gateway, stop::Stop, submit::answer};
 
 mod accounts;
 mod calls;
+mod queue;
 mod reason;
 mod refusal;
 mod socket;
 mod view;
 
+pub use queue::{EnvelopeView, QueueAsked, TraceView};
 pub use reason::{Reason, ReasonError};
 pub use socket::{Socket, SocketError};
 pub use view::{

@@ -38,7 +38,7 @@ mod correspondents;
 mod keys;
 mod node;
 mod own;
-mod status;
+pub(crate) mod status;
 
 use keys::OwnKeys;
 

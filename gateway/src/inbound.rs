@@ -19,6 +19,7 @@ use crate::{
     event::Event,
     gateway::Gateway,
     inbound::deliver::Stopped,
+    queue::change,
     standing,
     stop::Stop,
     work::{self, Group},
@@ -69,8 +70,9 @@ async fn step(
             judge(&gateway, source, state, batches).await
         }
         State::Ended => receipt::send(&gateway, source, batches).await,
-        // Outbound states never stand in this queue, and what is held waits for the operator.
-        State::Queued | State::Accepted | State::Closing | State::Refunding | State::Held => Ok(()),
+        State::Held => change::hold_ended(&gateway, batches).await,
+        // Outbound states never stand in this queue.
+        State::Queued | State::Accepted | State::Closing | State::Refunding => Ok(()),
     }
 }
 

@@ -17,6 +17,7 @@ pub mod inbound;
 pub mod keyring;
 pub mod outbound;
 pub mod peer;
+pub mod queue;
 pub mod service;
 pub mod standing;
 pub mod stop;

@@ -15,6 +15,7 @@ use distpos_spool::{Batch, Direction, SpoolError, State};
 
 use crate::{
     gateway::Gateway,
+    queue::change,
     stop::Stop,
     work::{self, Group},
 };
@@ -63,12 +64,10 @@ async fn step(
         State::Queued => send::send(&gateway, peer, batches).await,
         State::Accepted => ask::ask(&gateway, peer, batches).await,
         State::Closing | State::Refunding => settle::end(&gateway, state, batches).await,
-        // Inbound states never stand in this queue, and what is held waits for the operator.
-        State::Claimed
-        | State::Suspended
-        | State::Delivering
-        | State::Voiding
-        | State::Ended
-        | State::Held => Ok(()),
+        State::Held => change::hold_ended(&gateway, batches).await,
+        // Inbound states never stand in this queue.
+        State::Claimed | State::Suspended | State::Delivering | State::Voiding | State::Ended => {
+            Ok(())
+        }
     }
 }

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     Admin, BODY_BYTES_MAX, Caller, ForgottenView, FrozenView, GatewayView, Reason, Reasoned,
-    Refusal, ThawedView, accounts,
+    Refusal, ThawedView, accounts, queue,
 };
 use crate::{
     gateway::Anchor,
@@ -47,6 +47,10 @@ fn read(admin: &Admin, path: &str, query: Option<&str>) -> Answer {
         ["standing"] => standings(admin),
         ["trust"] => trust(admin),
         ["standing", subject] => standing(admin, subject, query),
+        ["queue"] => queue::list(&admin.gateway, query),
+        ["queue", "summary"] => queue::summary(&admin.gateway, query),
+        ["queue", "reasons"] => queue::reasons(&admin.gateway, query),
+        ["messages", id] => queue::trace(&admin.gateway, id),
         ["accounts"] => Ok(answer::object(&accounts::list(&admin.gateway)?)),
         ["accounts", chain, issuer, label] => {
             let name = accounts::Name::read(chain, issuer, label)?;
@@ -64,6 +68,7 @@ async fn change(admin: &Admin, caller: Caller, path: &str, body: &[u8]) -> Answe
     let answered = match segments.as_slice() {
         ["chains", chain, "thaw"] => thaw(&mut call, chain).await,
         ["trust", chain, "forget"] => forget(&mut call, chain).await,
+        ["queue", verb] => queue::act(&mut call, verb).await.map(|done| answer::object(&done)),
         ["accounts", chain, issuer, label, act] => {
             account(&mut call, (chain, issuer, label), act).await
         }

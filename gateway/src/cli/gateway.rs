@@ -14,10 +14,12 @@ mod delivery;
 mod evm;
 mod key;
 mod keygen;
+mod queue;
 mod records;
 mod run;
 mod standing;
 mod status;
+mod trace;
 mod trust;
 
 pub(super) use evm::{account, node_url};
@@ -55,6 +57,11 @@ enum Command {
     /// Correspondent accounts: what peers owe and are owed.
     #[command(subcommand)]
     Account(accounts::Command),
+    /// What waits, why, and what is done about it.
+    #[command(subcommand)]
+    Queue(queue::Command),
+    /// A message's whole life.
+    Trace(trace::Arguments),
     /// How far chains and gateways have earned trust here, and why.
     #[command(subcommand)]
     Standing(standing::Command),
@@ -98,6 +105,8 @@ pub(super) fn execute(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Records(arguments) => records::execute(&arguments),
         Command::Trust(command) => trust::execute(command),
         Command::Account(command) => super::block_on(accounts::execute(command)),
+        Command::Queue(command) => super::block_on(queue::execute(command)),
+        Command::Trace(arguments) => super::block_on(trace::execute(&arguments)),
         Command::Standing(command) => super::block_on(standing::execute(command)),
         Command::Evm(command) => super::block_on(evm::execute(command)),
         Command::Status(arguments) => super::block_on(status::execute(&arguments)),

@@ -7,7 +7,7 @@ use distpos_proto::{
     receipt::{EndingKind, Outcome as Ended},
     time::UnixMillis,
 };
-use distpos_spool::{Batch, Direction, End, SpoolError, State};
+use distpos_spool::{Batch, Direction, End, SpoolError, State, Tx};
 
 use crate::{
     chain::ledger::{Ledger, TransactionId},
@@ -28,19 +28,7 @@ impl FromSpool {
 
 impl MessageStatus for FromSpool {
     fn message(&self, id: MessageId) -> Option<MessageView> {
-        let found = self.gateway.spool.read(|tx| {
-            for direction in Direction::BOTH {
-                let queued = match tx.find(direction, &id)? {
-                    Some((batch, _)) => tx.batch(direction, batch)?,
-                    None => None,
-                };
-                let end = tx.ended(direction, &id)?;
-                if queued.is_some() || end.is_some() {
-                    return Ok(Some(view(id, direction, queued, end)));
-                }
-            }
-            Ok::<_, SpoolError>(None)
-        });
+        let found = self.gateway.spool.read(|tx| message(tx, id));
         found.unwrap_or_else(|error| {
             tracing::warn!(target: "distpos", "status of {id}: {error}");
             None
@@ -58,6 +46,21 @@ impl MessageStatus for FromSpool {
             }
         }
     }
+}
+
+/// How a message stands, or has ended; none if it is not known.
+pub(crate) fn message(tx: &Tx<'_>, id: MessageId) -> Result<Option<MessageView>, SpoolError> {
+    for direction in Direction::BOTH {
+        let queued = match tx.find(direction, &id)? {
+            Some((batch, _)) => tx.batch(direction, batch)?,
+            None => None,
+        };
+        let end = tx.ended(direction, &id)?;
+        if queued.is_some() || end.is_some() {
+            return Ok(Some(view(id, direction, queued, end)));
+        }
+    }
+    Ok(None)
 }
 
 fn view(

@@ -291,8 +291,9 @@ fn commit_value(
     told.step(tx, (source, asset), step, id)
 }
 
-/// The states in which an inbound message has not ended.
-const OPEN: [State; 4] = [State::Claimed, State::Suspended, State::Delivering, State::Voiding];
+/// The states in which an inbound message has not ended. A sibling may deliver what is held here.
+const OPEN: [State; 5] =
+    [State::Claimed, State::Suspended, State::Delivering, State::Voiding, State::Held];
 
 /// Notes how an inbound message ended, and gives back what is still set aside for it.
 fn end_here(
