@@ -41,6 +41,9 @@ mod lookup;
 #[path = "process/pin.rs"]
 mod pin;
 
+#[path = "process/queue.rs"]
+mod queue;
+
 #[path = "process/refuse.rs"]
 mod refuse;
 
