@@ -11,6 +11,7 @@ use distpos_proto::{
     time::{UnixMillis, UnixSeconds},
 };
 
+mod ages;
 mod bodies;
 mod counts;
 mod enqueue;

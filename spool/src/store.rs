@@ -79,11 +79,13 @@ pub(crate) enum Table {
     Sequences,
     /// chain -> what DNS has told of its keys.
     DnsTrust,
+    /// (peer, when its messages came, batch) -> nothing.
+    Ages(Direction),
 }
 
 impl Table {
     /// How many tables there are.
-    pub(crate) const COUNT: usize = 40;
+    pub(crate) const COUNT: usize = 42;
 
     /// Every table, in the order of [`Table::index`].
     pub(crate) const ALL: [Self; Self::COUNT] = {
@@ -129,6 +131,8 @@ impl Table {
             Self::Provers,
             Self::Sequences,
             Self::DnsTrust,
+            Self::Ages(Outbound),
+            Self::Ages(Inbound),
         ]
     };
 
@@ -171,6 +175,7 @@ impl Table {
             Self::Provers => 37,
             Self::Sequences => 38,
             Self::DnsTrust => 39,
+            Self::Ages(direction) => of(40, direction),
         }
     }
 
@@ -217,6 +222,8 @@ impl Table {
             "provers",
             "sequences",
             "dns_trust",
+            "outbound_ages",
+            "inbound_ages",
         ];
         NAMES[self.index()]
     }

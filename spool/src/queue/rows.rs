@@ -204,7 +204,7 @@ impl Tx<'_> {
         }
     }
 
-    /// Writes a state row, and keeps counters and due order in step with it. `before` is what the
+    /// Writes a state row, and keeps counters, due order and ages in step with it. `before` is what the
     /// row was; both none together never happens.
     pub(crate) fn set_state_row(
         &mut self,
@@ -230,6 +230,7 @@ impl Tx<'_> {
                 self.set(Table::Due(direction), &due_key(due, batch), Vec::new());
             }
         }
+        self.set_age(direction, batch, before, after);
         let (table, key) = (Table::Batches(direction), batch_key(batch));
         match after {
             Some(row) => self.set(table, &key, row.bytes()),

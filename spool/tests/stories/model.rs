@@ -6,7 +6,7 @@ use distpos_proto::{chain::ChainId, envelope::Envelope, message::MessageId, time
 use distpos_spool::{Batch, BatchId, Direction, Spool, SpoolError, State, Tx};
 use proptest::{collection::vec, prelude::*};
 
-use crate::support::{batch, change, due as all_due, next_due, read, transact};
+use crate::support::{batch, chain, change, due as all_due, next_due, read, transact};
 
 const PEERS: [&str; 3] = ["b2", "c3", "d4"];
 const STATES: [State; 4] = [State::Queued, State::Claimed, State::Delivering, State::Held];
@@ -68,6 +68,7 @@ struct Queue {
 struct Entry {
     peer: ChainId,
     state: State,
+    created: UnixMillis,
     due: Option<UnixMillis>,
     messages: Vec<Envelope>,
 }
@@ -100,13 +101,18 @@ fn perform(
     let now = UnixMillis(1);
     match operation {
         Operation::Put { peer, sequences, data, due } => {
+            // Some come later than others that have a higher number.
+            let now = UnixMillis(1 + sequences[0] % 7);
             let mut new = batch(direction, PEERS[peer], 1, sequences, data);
             new.due = due.map(UnixMillis);
             let doubles = new.messages.iter().map(|e| e.message.id()).find(|id| queue.has(id));
             let (peer, messages) = (new.peer, new.messages.clone());
             let (state, due) = (new.state, new.due);
             match (tx.put(new, now), doubles) {
-                (Ok(id), None) => assert_eq!(id, queue.add(Entry { peer, state, due, messages })),
+                (Ok(id), None) => {
+                    let entry = Entry { peer, state, created: now, due, messages };
+                    assert_eq!(id, queue.add(entry));
+                }
                 (Err(error), Some(id)) => {
                     assert_eq!(error, SpoolError::Duplicate { direction, id });
                 }
@@ -153,13 +159,13 @@ fn split(
     for (position, message) in entry.messages.drain(..).enumerate() {
         if positions.contains(&position) { leaving.push(message) } else { staying.push(message) }
     }
-    let peer = entry.peer;
+    let (peer, created) = (entry.peer, entry.created);
     let expected = if staying.is_empty() {
-        *entry = Entry { peer, state, due, messages: leaving };
+        *entry = Entry { peer, state, created, due, messages: leaving };
         id
     } else {
         entry.messages = staying;
-        queue.add(Entry { peer, state, due, messages: leaving })
+        queue.add(Entry { peer, state, created, due, messages: leaving })
     };
     assert_eq!(result, Ok(expected));
 }
@@ -193,6 +199,7 @@ fn compare(tx: &Tx<'_>, model: &Model) -> Result<(), SpoolError> {
             }
         }
         compare_due(tx, direction, queue)?;
+        compare_ages(tx, direction, queue)?;
     }
     Ok(())
 }
@@ -206,6 +213,24 @@ fn compare_due(tx: &Tx<'_>, direction: Direction, queue: &Queue) -> Result<(), S
     let ids = |batches: Vec<Batch>| batches.into_iter().map(|b| b.id).collect::<Vec<_>>();
     let expected: Vec<_> = due.iter().filter(|(due, _)| *due <= now).map(|(_, id)| *id).collect();
     assert_eq!(ids(all_due(tx, direction, now)?), expected);
+    Ok(())
+}
+
+fn compare_ages(tx: &Tx<'_>, direction: Direction, queue: &Queue) -> Result<(), SpoolError> {
+    for peer in PEERS.map(chain) {
+        let of_peer = queue.batches.iter().filter(|(_, entry)| entry.peer == peer);
+        let mut all: Vec<_> = of_peer.map(|(id, entry)| (entry.created, *id)).collect();
+        all.sort();
+        assert_eq!(tx.oldest(direction, peer)?, all.first().map(|(created, _)| *created));
+        let (from, to) = (UnixMillis(2), UnixMillis(5));
+        all.retain(|(created, _)| (from..=to).contains(created));
+        let (mut pages, mut after) = (Vec::new(), None);
+        while let Some(place) = tx.by_age(direction, peer, (from, to), after, 1)?.pop() {
+            pages.push(place);
+            after = Some(place);
+        }
+        assert_eq!(pages, all);
+    }
     Ok(())
 }
 
