@@ -4,6 +4,8 @@ use std::{sync::Arc, time::SystemTime};
 
 use distpos_proto::time::{UnixMillis, UnixSeconds};
 
+pub mod back;
+
 /// Tells the time. Waiting is tokio's: with its time paused, both stand still together.
 pub type Clock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
 

@@ -12,8 +12,10 @@ use distpos_proto::{
     standing::{Happening, Standing, Subject},
 };
 
+mod delay;
 mod paper;
 
+pub use delay::Delay;
 pub use paper::{Paper, What};
 
 /// One transition. The texts are stable enough to grep for, and hold no secrets.
@@ -224,6 +226,8 @@ pub enum Event {
         /// For how long, in milliseconds.
         delay: u64,
     },
+    /// Messages of this chain take long.
+    Delayed(Delay),
     /// What the operator was alerted of is well again.
     Note {
         /// What.
@@ -266,7 +270,8 @@ impl Events for Log {
             Event::Alert { .. }
             | Event::Conflict { .. }
             | Event::ProofInvalid { .. }
-            | Event::Unreachable { .. } => {
+            | Event::Unreachable { .. }
+            | Event::Delayed(_) => {
                 tracing::warn!(target: "distpos", "{event}");
             }
             Event::Paper(paper) if paper.is_alarming() => {
@@ -348,6 +353,7 @@ impl fmt::Display for Event {
             Self::Deferred { chain, messages, reply, delay } => {
                 write!(f, "deferred chain={chain} messages={messages} delay={delay}ms \"{reply}\"")
             }
+            Self::Delayed(delay) => delay.fmt(f),
             Self::Note { what } => write!(f, "note {what}"),
             Self::Alert { what } => write!(f, "alert {what}"),
         }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use distpos_spool::{Batch, Direction, SpoolError, State};
 
 use crate::{
+    clock::back,
     gateway::Gateway,
     queue::change,
     stop::Stop,
@@ -40,16 +41,20 @@ pub mod prove;
 
 pub mod settle;
 
+pub mod notice;
+
 pub mod sibling;
 
 pub mod simulate;
 
 /// Runs until asked to stop: one task watches the chain, one works on what is due, one looks whether
-/// chains that were away are back.
+/// chains that were away are back, one tells what takes long; one minds the clock, for both directions.
 pub async fn run(gateway: Arc<Gateway>, stop: Stop) {
     tokio::join!(
         watch::run(&gateway, &stop),
         probe::run(&gateway, &stop),
+        notice::run(&gateway, &stop),
+        back::run(&gateway, &stop),
         work::run(gateway.clone(), Direction::Outbound, stop.clone(), step),
     );
 }

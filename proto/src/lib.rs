@@ -27,6 +27,7 @@ pub mod header;
 pub mod key;
 pub mod light;
 pub mod message;
+pub mod notice;
 pub mod policy;
 pub mod proof;
 pub mod receipt;

@@ -23,6 +23,12 @@ impl UnixMillis {
         Self(self.0.saturating_add(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)))
     }
 
+    /// This instant less `age`; the beginning of time where that would be before it.
+    #[must_use]
+    pub fn before(self, age: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// How long after `earlier` this is; zero if it is not after it (clocks do jump).
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -46,3 +46,4 @@ mod faults;
 mod kills;
 mod seeds;
 mod siblings;
+mod waiting;
