@@ -17,6 +17,8 @@ use distpos_resolver::{CHAINS_MAX_DEFAULT, Options, StaticRoute};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::bytes::Bytes;
+
 pub use account::AccountPolicy;
 pub use chain::{Allocation, Chain, EvmNode, Finality, LedgerNode, Node};
 pub use peer::{Gateway, Peer, Route, StaticAnchor};
@@ -68,6 +70,9 @@ pub struct Config {
     /// Where the operator's commands reach the running gateway.
     #[serde(default)]
     pub admin: Admin,
+    /// What the process may use.
+    #[serde(default)]
+    pub limits: Limits,
     /// What is written about what happens.
     #[serde(default)]
     pub log: Log,
@@ -177,6 +182,28 @@ impl Default for TrustLevels {
     fn default() -> Self {
         Self { route: TrustLevel::Pinned, keys: TrustLevel::Dnssec }
     }
+}
+
+/// What the process may use.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Physical memory: above it nothing is taken in or begun.
+    #[serde(deserialize_with = "text::one")]
+    pub memory_max: Bytes,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { memory_max: Self::MEMORY_MAX }
+    }
+}
+
+impl Limits {
+    /// Unless said otherwise: twice what full buffers everywhere come to.
+    pub const MEMORY_MAX: Bytes = Bytes(1 << 30);
+    /// Less would be shed by a gateway that has nothing to do but to take long requests.
+    pub const MEMORY_MAX_LEAST: Bytes = Bytes(256 << 20);
 }
 
 /// How the log looks.

@@ -22,7 +22,7 @@ use distpos_spool::{Sending, SpoolError};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::time::sleep;
 
-use crate::{event::Event, gateway::Gateway, stop::Stop, trust::dns};
+use crate::{event::Event, gateway::Gateway, load, stop::Stop, trust::dns};
 
 // In the order in which an account meets them.
 
@@ -109,7 +109,7 @@ pub async fn take(gateway: &Arc<Gateway>, source: ChainId, papers: Papers) -> Re
         Err(reply) => return Response::Refused(reply),
     };
     let Papers { terms, statements, requests } = papers;
-    if gateway.spool.healthy().is_err() {
+    if !load::causes(gateway).is_empty() {
         let full = Reply::new(Code::SPOOL_FULL, "nothing can be kept here now");
         return Response::Refused(full.retry_after(60));
     }

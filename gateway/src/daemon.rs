@@ -24,6 +24,7 @@ use crate::{
     gateway::{Gateway, Identity},
     inbound::{self, hooks::Hooks},
     keyring::Keyring,
+    load::{self, Load},
     outbound,
     peer::{
         client::{ClientLimits, PeerClient},
@@ -113,6 +114,7 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
         .with_context(|| format!("spool.directory {}", config.spool.directory.display()))?;
     let clock = clock::system();
     let (stopper, stop) = stop::channel();
+    let memory_max = config.limits.memory_max.0;
     let opened = node::open(&config, &keys, clock.clone(), &spool, &events).await?;
     let resolver = resolver(&config, &clock, &spool)?;
     let peers = TcpListener::bind(config.listen.peers)
@@ -141,6 +143,7 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
         events,
         answers: Mutex::default(),
         destinations: Destinations::default(),
+        load: Load::new(memory_max, Box::new(load::resident)),
         authenticated: Mutex::default(),
     });
     let mut daemon = Daemon {
@@ -193,6 +196,8 @@ impl Daemon {
         });
         let (gateway, stopped) = (self.gateway.clone(), stop.clone());
         self.tasks.spawn(async move { spool_failed(&gateway.spool, &stopped).await });
+        let (gateway, stopped) = (self.gateway.clone(), stop.clone());
+        self.tasks.spawn(async move { Ok(load::run(&gateway, &stopped).await?) });
         let status = Arc::new(status::FromSpool::new(self.gateway.clone(), self.ledger.clone()));
         let (chain, stopped) = (self.gateway.chain.clone(), stop.receiver());
         let dry_runs = self.gateway.clone();

@@ -25,6 +25,7 @@ use crate::{
     destinations::Destinations,
     event::{Event, Events},
     inbound::hooks::Hooks,
+    load::Load,
     peer::PeerTransport,
     trust::dns::Answers,
 };
@@ -126,6 +127,8 @@ pub struct Gateway {
     pub resolver: Arc<dyn Resolve>,
     /// What is known of reaching other chains.
     pub destinations: Destinations,
+    /// Whether there is too much memory to go on.
+    pub load: Load,
     /// The way to other gateways.
     pub peers: Arc<dyn PeerTransport>,
     /// The local chain.

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod admin;
 mod amount;
+pub mod bytes;
 pub mod chain;
 pub mod cli;
 pub mod clock;
@@ -15,6 +16,7 @@ pub mod event;
 pub mod gateway;
 pub mod inbound;
 pub mod keyring;
+pub mod load;
 pub mod outbound;
 pub mod peer;
 pub mod queue;

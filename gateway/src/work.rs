@@ -49,6 +49,8 @@ fn lane((state, peer): Group) -> (Lane, ChainId) {
 
 /// How long a group rests after its job failed on the spool, before it is tried again.
 const SPOOL_PAUSE: Duration = Duration::from_secs(5);
+/// How long nothing is begun while there is too much memory, before it is looked again.
+const LOAD_PAUSE: Duration = Duration::from_secs(1);
 /// Longest sleep without looking: a clock that jumps must not stop the queue.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
 
@@ -118,6 +120,9 @@ struct Due {
 fn due(gateway: &Gateway, direction: Direction, busy: &Busy) -> Result<Due, SpoolError> {
     // Both directions pause while nothing can be kept: what was done could not be noted.
     gateway.spool.healthy()?;
+    if gateway.load.sheds() {
+        return Ok(Due { jobs: Vec::new(), pause: LOAD_PAUSE });
+    }
     let now = gateway.now();
     gateway.spool.read(|tx| {
         let (mut waiting, mut next) = waiting(tx, gateway, direction, busy, now)?;

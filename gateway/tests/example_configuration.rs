@@ -76,6 +76,7 @@ fn every_key_there_is_stands_in_the_example() {
         ("[[policy.rule]]", &ledger),
         ("[policy.hooks]", &ledger),
         ("[admin]", &ledger),
+        ("[limits]", &ledger),
         ("[log]", &ledger),
     ];
     let mut seen = 0;
@@ -105,5 +106,5 @@ fn every_key_there_is_stands_in_the_example() {
             ledger.contains(&format!("\n[{table}]")) || ledger.contains(&format!("\n[{table}."));
         assert!(shown, "the example has no [{table}]");
     }
-    assert_eq!(tables.len(), 11);
+    assert_eq!(tables.len(), 12);
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicU64},
 };
 
 use distpos_gateway::{
@@ -37,6 +37,8 @@ pub struct Book {
     pub policy: Mutex<Arc<Policy>>,
     /// Gas for each source; the usual budget if none.
     pub gas: Mutex<Option<GasBudget>>,
+    /// How much memory the gateway has, in bytes.
+    pub memory: AtomicU64,
     /// How good what DNS says has to be; for keys it is never good enough if none.
     pub least: Mutex<Option<Least>>,
 }

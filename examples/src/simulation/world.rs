@@ -21,9 +21,11 @@ use distpos_gateway::{
     event::{Event, Events},
     gateway::{ChainKeys, Gateway, Identity},
     inbound::{self, hooks::Hooks},
+    load::{self, Load},
     outbound,
     service::Service,
-    stop, trust,
+    stop::{self, Stop},
+    trust,
 };
 use distpos_proto::{
     account::Limits,
@@ -59,6 +61,9 @@ pub const ASSET: &str = "e2e4/coin";
 pub const FUNDS: u64 = 10_000;
 /// What its vault can pay at first.
 pub const FLOAT: u64 = 1_000_000;
+
+/// What memory a gateway may have.
+pub const MEMORY_MAX: u64 = 1 << 30;
 
 /// Keeps what happened, with the time and in order.
 pub struct Recorder {
@@ -303,6 +308,7 @@ impl World {
         let resolver = Resolver::new(self.zone.clone(), options, clock.clone(), random());
         let key = chain.keys[usize::from(n).min(chain.keys.len()) - 1];
         let node = Node { ledger: chain.ledger.clone(), delay: self.node_delay.clone() };
+        let memory = book.clone();
         let gateway = Arc::new(Gateway {
             clock,
             random: Mutex::new(random()),
@@ -321,6 +327,10 @@ impl World {
             events: self.events(chain.id, n),
             answers: Mutex::default(),
             destinations: Destinations::default(),
+            load: Load::new(
+                MEMORY_MAX,
+                Box::new(move || Some(memory.memory.load(Ordering::Relaxed))),
+            ),
             authenticated: Mutex::new(Authenticated::default()),
         });
         self.publish(chain, n);
@@ -330,7 +340,8 @@ impl World {
             tokio::spawn(outbound::run(gateway.clone(), stop.clone())),
             tokio::spawn(inbound::run(gateway.clone(), stop.clone())),
             tokio::spawn(correspondence::run(gateway.clone(), stop.clone())),
-            tokio::spawn(trust::dns::run(gateway.clone(), stop)),
+            tokio::spawn(trust::dns::run(gateway.clone(), stop.clone())),
+            tokio::spawn(mind_load(gateway.clone(), stop)),
         ];
         let network = self.network.clone();
         Site { gateway, book, chain: chain.id, n, address, network, stopper: Some(stopper), tasks }
@@ -489,6 +500,13 @@ impl World {
     pub fn happened_with(&self, texts: &[&str]) -> usize {
         let log = self.log.lock().unwrap();
         log.iter().filter(|line| texts.iter().all(|text| line.contains(text))).count()
+    }
+}
+
+/// Minds memory as the daemon does, which would end where this tells.
+async fn mind_load(gateway: Arc<Gateway>, stop: Stop) {
+    if let Err(stuck) = load::run(&gateway, &stop).await {
+        gateway.emit(Event::Alert { what: stuck.to_string() });
     }
 }
 

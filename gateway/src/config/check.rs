@@ -8,7 +8,7 @@ use distpos_proto::{
     record::HostName,
 };
 
-use super::{Admin, Config, GasBudget, Hooks, Node, policy::POINTS_AT_FIRST};
+use super::{Admin, Config, GasBudget, Hooks, Limits, Node, policy::POINTS_AT_FIRST};
 
 /// The first thing that makes the configuration unusable: its key, and what is wrong with it.
 pub(super) fn refusal(config: &Config) -> Option<(&'static str, String)> {
@@ -20,6 +20,7 @@ pub(super) fn refusal(config: &Config) -> Option<(&'static str, String)> {
         .or_else(|| hooks_can_be_asked(config))
         .or_else(|| rules_name_local_addresses(config))
         .or_else(|| socket_path_fits(config))
+        .or_else(|| memory_suffices(config))
 }
 
 fn submission_is_guarded(config: &Config) -> Option<(&'static str, String)> {
@@ -31,6 +32,12 @@ fn submission_is_guarded(config: &Config) -> Option<(&'static str, String)> {
         );
         ("listen.submission", what)
     })
+}
+
+fn memory_suffices(config: &Config) -> Option<(&'static str, String)> {
+    let (found, least) = (config.limits.memory_max, Limits::MEMORY_MAX_LEAST);
+    (found < least)
+        .then(|| ("limits.memory_max", format!("found {found}, expected at least {least}")))
 }
 
 fn own_chain_is_no_peer(config: &Config) -> Option<(&'static str, String)> {

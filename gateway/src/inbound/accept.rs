@@ -65,6 +65,9 @@ fn refusal(gateway: &Gateway, source: ChainId, count: usize) -> Option<Reply> {
         tracing::warn!(target: "distpos", "{}: {count} messages of it have to wait", reply.text());
         return Some(reply.retry_after(UNTRUSTED_SECONDS));
     }
+    if gateway.load.sheds() {
+        return Some(Reply::new(Code::SPOOL_FULL, "too much load now").retry_after(60));
+    }
     let state = gateway.spool.healthy().and_then(|()| {
         gateway.spool.read(|tx| {
             let claimed = tx.count_for(Direction::Inbound, source, State::Claimed)?;

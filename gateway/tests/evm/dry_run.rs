@@ -16,6 +16,7 @@ use distpos_gateway::{
         policy::{Decided, decide},
         simulate::{Simulations, simulate},
     },
+    load::Load,
     peer::{PeerError, PeerTransport, Target},
 };
 use distpos_proto::{
@@ -115,6 +116,7 @@ async fn newborn(world: &World) -> Gateway {
         events: Arc::new(Quiet),
         answers: Mutex::default(),
         destinations: Destinations::default(),
+        load: Load::default(),
         authenticated: Mutex::new(Authenticated::default()),
     }
 }

@@ -13,7 +13,9 @@ use distpos_gateway::{
     },
     destinations::Destinations,
     gateway::{ChainKeys, Gateway, Identity},
-    inbound, outbound, stop,
+    inbound,
+    load::Load,
+    outbound, stop,
 };
 use distpos_proto::{
     address::Local,
@@ -181,6 +183,7 @@ pub(crate) fn rebuilt(
         events: parts.events.clone(),
         answers: Mutex::default(),
         destinations: Destinations::default(),
+        load: Load::default(),
         authenticated: Mutex::new(Authenticated::default()),
     })
 }

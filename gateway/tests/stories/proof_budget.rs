@@ -16,6 +16,7 @@ use distpos_gateway::{
     event::{Event, Events},
     gateway::Gateway,
     inbound::hooks::Hooks,
+    load::Load,
     outbound::prove::prove,
 };
 use distpos_proto::{
@@ -156,6 +157,7 @@ async fn gateway(lengths: &[usize]) -> (Gateway, Arc<Alerts>, Vec<MessageId>) {
         events: alerts.clone(),
         answers: Mutex::default(),
         destinations: Destinations::default(),
+        load: Load::default(),
         authenticated: Mutex::new(Authenticated::default()),
     };
     (gateway, alerts, ids)

@@ -1,6 +1,7 @@
-//! What happens to messages that only wait: notices, holds, and clocks that jump.
+//! What happens to messages that only wait: notices, holds, clocks that jump, and a gateway that has
+//! too much to do.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use distpos_gateway::{
     admin::Reason,
@@ -17,7 +18,7 @@ use crate::support::{
     audit::Tally,
     network::Fate,
     site::Site,
-    world::{World, cid},
+    world::{MEMORY_MAX, World, cid},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -155,4 +156,46 @@ async fn a_clock_that_goes_forward_a_day_costs_a_refund_and_no_value() {
     world.until_empty(Duration::from_hours(2), &[&a, &b]).await;
     let tally = world.audit(&[&a, &b]).await;
     assert_eq!(tally.delivered + tally.refunded, 1);
+}
+
+/// Nothing is taken in or begun, nothing is lost, and it goes on by itself.
+#[tokio::test(start_paused = true)]
+async fn a_gateway_without_memory_sheds_its_load_and_says_so() {
+    let (world, a, b) = World::pair(7, 5_000).await;
+    b.book.memory.store(MEMORY_MAX + 1, Ordering::Relaxed);
+    world.pass(3 * SECOND).await;
+    let told = "b1c2/1 alert memory is at 1 GiB, limits.memory_max is 1 GiB: nothing is taken in";
+    assert_eq!(world.happened(told), 1);
+    let there = world.send("e2e4", world.user("b1c2"), 25, 0).await;
+    let back = world.send("b1c2", world.user("e2e4"), 9, 0).await;
+    world.pass(MINUTE).await;
+    assert!(world.happened("e2e4/1 deferred chain=b1c2 messages=1") > 0);
+    assert!(world.happened_with(&["e2e4/1 deferred", "4.3.1 ", "too much load now"]) > 0);
+    assert_eq!(a.state(Direction::Outbound, &there), Some(State::Queued));
+    assert_eq!(b.state(Direction::Outbound, &back), Some(State::Queued), "nothing is begun");
+    assert_eq!(world.happened("b1c2/1 claimed"), 0);
+
+    // Just below the limit is not enough yet.
+    b.book.memory.store(MEMORY_MAX, Ordering::Relaxed);
+    world.pass(20 * SECOND).await;
+    assert_eq!(b.state(Direction::Outbound, &back), Some(State::Queued));
+    b.book.memory.store(MEMORY_MAX / 8 * 7, Ordering::Relaxed);
+    world.until_empty(2 * MINUTE, &[&a, &b]).await;
+    assert_eq!(world.happened("b1c2/1 note memory is at 896 MiB: it goes on"), 1);
+    assert_eq!(world.happened("alert memory"), 1);
+    let tally = world.audit(&[&a, &b]).await;
+    assert_eq!(tally, Tally { delivered: 2, ..Tally::default() });
+}
+
+/// Then only a new process has it back.
+#[tokio::test(start_paused = true)]
+async fn memory_that_does_not_come_back_ends_the_process() {
+    let (world, _a, b) = World::pair(8, 5_000).await;
+    b.book.memory.store(MEMORY_MAX + 1, Ordering::Relaxed);
+    world.pass(2 * MINUTE).await;
+    assert_eq!(world.happened("memory stays"), 0);
+    world.pass(5 * SECOND).await;
+    let told = "memory stays at 1 GiB with nothing begun for 120 s, limits.memory_max is 1 GiB: \
+                start it again, the spool has everything";
+    assert_eq!(world.happened(told), 1);
 }
