@@ -38,6 +38,9 @@ mod hooks;
 #[path = "process/lookup.rs"]
 mod lookup;
 
+#[path = "process/overload.rs"]
+mod overload;
+
 #[path = "process/pin.rs"]
 mod pin;
 

@@ -93,6 +93,12 @@ impl Daemon {
         child.wait().unwrap();
     }
 
+    /// Sends it a signal, and waits for nothing.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let process = self.process.lock().unwrap();
+        kill_process(Pid::from_child(process.as_ref().expect("it runs")), signal).unwrap();
+    }
+
     /// SIGTERM; tells how it ended, and after how long.
     pub(crate) fn terminate(&self) -> (ExitStatus, Duration) {
         let mut child = self.process.lock().unwrap().take().expect("it runs");
