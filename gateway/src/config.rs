@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
@@ -17,7 +18,7 @@ use distpos_resolver::{CHAINS_MAX_DEFAULT, Options, StaticRoute};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::bytes::Bytes;
+use crate::{bytes::Bytes, peer::server::ServerLimits};
 
 pub use account::AccountPolicy;
 pub use chain::{Allocation, Chain, EvmNode, Finality, LedgerNode, Node};
@@ -191,11 +192,18 @@ pub struct Limits {
     /// Physical memory: above it nothing is taken in or begun.
     #[serde(deserialize_with = "text::one")]
     pub memory_max: Bytes,
+    /// Connections of peers from one address.
+    pub connections_per_address_max: NonZeroUsize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory_max: Self::MEMORY_MAX }
+        let connections_per_address_max = ServerLimits::default().connections_per_address_max;
+        Self {
+            memory_max: Self::MEMORY_MAX,
+            connections_per_address_max: NonZeroUsize::new(connections_per_address_max)
+                .unwrap_or(NonZeroUsize::MIN),
+        }
     }
 }
 

@@ -115,6 +115,10 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
     let clock = clock::system();
     let (stopper, stop) = stop::channel();
     let memory_max = config.limits.memory_max.0;
+    let limits = ServerLimits {
+        connections_per_address_max: config.limits.connections_per_address_max.get(),
+        ..ServerLimits::default()
+    };
     let opened = node::open(&config, &keys, clock.clone(), &spool, &events).await?;
     let resolver = resolver(&config, &clock, &spool)?;
     let peers = TcpListener::bind(config.listen.peers)
@@ -154,7 +158,7 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
         stopper,
         tasks: JoinSet::new(),
     };
-    daemon.spawn(&stop, tls, peers, submission, token);
+    daemon.spawn(&stop, tls, (peers, limits), submission, token);
     daemon.follow_keys(own_keys, stop.clone());
     daemon.spawn_admin(socket, stop);
     Ok(daemon)
@@ -165,7 +169,7 @@ impl Daemon {
         &mut self,
         stop: &Stop,
         tls: distpos_certs::TlsIdentity,
-        peers: TcpListener,
+        (peers, limits): (TcpListener, ServerLimits),
         submission: TcpListener,
         token: Option<crate::config::Token>,
     ) {
@@ -191,7 +195,6 @@ impl Daemon {
         });
         let (service, stopped) = (Arc::new(Service::new(self.gateway.clone())), stop.receiver());
         self.tasks.spawn(async move {
-            let limits = ServerLimits::default();
             server::serve(peers, &tls, service, limits, stopped).await.context("peers' listener")
         });
         let (gateway, stopped) = (self.gateway.clone(), stop.clone());
