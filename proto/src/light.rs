@@ -97,6 +97,15 @@ impl Evidence {
         }
     }
 
+    /// The block's time, as claimed.
+    #[must_use]
+    pub fn time(&self) -> UnixSeconds {
+        match self {
+            Self::Attested { header, .. } | Self::Evm { header, .. } => header.header.time,
+            Self::Ledger { header, .. } => header.header.time,
+        }
+    }
+
     /// What the header says of its block, as a hash, and the hash of its predecessor: to look up
     /// what is [`Known`], and to note it.
     #[must_use]

@@ -39,7 +39,9 @@ pub use lookup::{
     AddressAnswer, Fault, HickoryError, HickoryLookup, Lookup, LookupError, LookupFailure,
     Negative, Security, TrustAnchors, TrustAnchorsError, TxtAnswer, ZoneLookup,
 };
-pub use resolver::{CHAINS_MAX_DEFAULT, FAILED_FOR, Options, Resolve, Resolver, SEEN_FOR};
+pub use resolver::{
+    CHAINS_MAX_DEFAULT, CacheCounts, FAILED_FOR, Options, Resolve, Resolver, SEEN_FOR,
+};
 pub use route::{
     Contact, GATEWAYS_TRIED_MAX, Gateway, Host, KeyAnswers, Route, RouteSource, StaticRoute,
 };

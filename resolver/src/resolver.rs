@@ -51,6 +51,11 @@ pub trait Resolve: Send + Sync {
     /// gateway call; others if DNS fails. All are temporary.
     async fn addresses(&self, gateway: &Gateway) -> Result<Vec<SocketAddr>, ResolveError>;
 
+    /// How often the cache was asked.
+    fn cache_counts(&self) -> CacheCounts {
+        CacheCounts::default()
+    }
+
     /// Tells how a gateway fared. One that failed is tried last for [`FAILED_FOR`].
     fn report(&self, chain: ChainId, gateway: &Gateway, outcome: Contact);
 
@@ -64,6 +69,25 @@ pub trait Resolve: Send + Sync {
         route: &Route,
         selectors: &[Selector],
     ) -> Result<KeyAnswers, ResolveError>;
+}
+
+/// How often the cache was asked since the start, and what came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CacheCounts {
+    /// It had an answer.
+    pub hits: u64,
+    /// Name servers were asked.
+    pub misses: u64,
+    /// They had failed a moment ago, and were not asked again.
+    pub backed_off: u64,
+}
+
+impl CacheCounts {
+    fn and(self, other: Self) -> Self {
+        let hits = self.hits.saturating_add(other.hits);
+        let misses = self.misses.saturating_add(other.misses);
+        Self { hits, misses, backed_off: self.backed_off.saturating_add(other.backed_off) }
+    }
 }
 
 /// How long a failed gateway is tried last.
@@ -317,6 +341,10 @@ impl<L: Lookup> Resolve for Resolver<L> {
             let name = format!("keys of chain {}", route.chain);
             Err(ResolveError::BudgetExceeded { name, budget: Budget::Time })
         })
+    }
+
+    fn cache_counts(&self) -> CacheCounts {
+        self.routes.counts().and(self.hosts.counts())
     }
 
     fn report(&self, chain: ChainId, gateway: &Gateway, outcome: Contact) {

@@ -2,14 +2,17 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use distpos_proto::time::UnixMillis;
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::{Timed, locked};
+use super::{CacheCounts, Timed, locked};
 use crate::{Clock, ResolveError};
 
 /// Least and longest time for which an answer is kept. Below, popular names would be asked all the
@@ -32,6 +35,9 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(30);
 pub(super) struct Cache<K, V> {
     state: Mutex<State<K, V>>,
     flights: Mutex<BTreeMap<K, Arc<AsyncMutex<()>>>>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+    backed_off: AtomicU64,
 }
 
 struct State<K, V> {
@@ -112,7 +118,15 @@ impl<K: Ord + Clone, V: Clone> Cache<K, V> {
     /// Room for so many answers; beyond it the one that would end first makes room.
     pub(super) fn new(entries_max: usize) -> Self {
         let state = State { entries: BTreeMap::new(), ends: Timed::new(entries_max) };
-        Self { state: Mutex::new(state), flights: Mutex::default() }
+        let [hits, misses, backed_off] = Default::default();
+        Self { state: Mutex::new(state), flights: Mutex::default(), hits, misses, backed_off }
+    }
+
+    /// How often it was asked.
+    pub(super) fn counts(&self) -> CacheCounts {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (hits, misses) = (of(&self.hits), of(&self.misses));
+        CacheCounts { hits, misses, backed_off: of(&self.backed_off) }
     }
 
     /// What is held, or what `fetch` gets. However many wait for one key, one of them fetches; if
@@ -124,25 +138,39 @@ impl<K: Ord + Clone, V: Clone> Cache<K, V> {
         fetch: impl FnOnce() -> F,
     ) -> Result<Served<V>, ResolveError> {
         let ageing = match self.held(key, clock()) {
-            Held::Fresh(served) => return Ok(served),
-            Held::BackedOff(outcome) => return outcome,
+            Held::Fresh(served) => return self.hit(served),
+            Held::BackedOff(outcome) => return self.back_off(outcome),
             Held::Ageing(served) => Some(served),
             Held::Nothing => None,
         };
         let flight = Flight::join(&self.flights, key);
         let turn = match (flight.lock.try_lock(), ageing) {
             (Ok(turn), _) => turn,
-            (Err(_), Some(served)) => return Ok(served), // somebody is refreshing it already
+            (Err(_), Some(served)) => return self.hit(served), // somebody is refreshing it already
             (Err(_), None) => flight.lock.lock().await,
         };
         match self.held(key, clock()) {
-            Held::Fresh(served) => return Ok(served),
-            Held::BackedOff(outcome) => return outcome,
+            Held::Fresh(served) => return self.hit(served),
+            Held::BackedOff(outcome) => return self.back_off(outcome),
             Held::Ageing(_) | Held::Nothing => {}
         }
+        self.misses.fetch_add(1, Ordering::Relaxed);
         let fetched = fetch().await;
         let outcome = self.keep(key, fetched, clock());
         drop(turn);
+        outcome
+    }
+
+    fn hit(&self, served: Served<V>) -> Result<Served<V>, ResolveError> {
+        self.hits.fetch_add(1, Ordering::Relaxed);
+        Ok(served)
+    }
+
+    fn back_off(
+        &self,
+        outcome: Result<Served<V>, ResolveError>,
+    ) -> Result<Served<V>, ResolveError> {
+        self.backed_off.fetch_add(1, Ordering::Relaxed);
         outcome
     }
 
