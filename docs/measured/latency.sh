@@ -35,6 +35,9 @@ directory = "spool"
 [listen]
 peers = "127.0.0.1:0"
 submission = "127.0.0.1:0"
+
+[metrics]
+listen = "127.0.0.1:0"
 [resolver]
 servers = ["127.0.0.1:53"]
 TOML

@@ -132,6 +132,9 @@ directory = "spool"
 peers = "127.0.0.1:0"
 submission = "127.0.0.1:0"
 
+[metrics]
+listen = "127.0.0.1:0"
+
 [resolver]
 roots = ["{ROOT}"]
 servers = ["{server}"]

@@ -202,6 +202,7 @@ configure() { # GATEWAY
     printf '\n[spool]\ndirectory = "spool"\n'
     printf '\n[listen]\npeers = "127.0.0.1:%s"\nsubmission = "127.0.0.1:%s"\n' \
       "${PEERS_PORT[$1]}" "${USERS_PORT[$1]}"
+    printf '\n[metrics]\nlisten = "127.0.0.1:0"\n'
     # All of this runs on loopback, which gateways refuse to connect to unless told otherwise.
     printf '\n[resolver]\nroots = ["%s"]\nservers = ["127.0.0.1:%s"]\nallow_special = true\n' \
       "$ROOT" "${DNS_PORT:=$(free_port)}"

@@ -22,6 +22,7 @@ use crate::{bytes::Bytes, peer::server::ServerLimits};
 
 pub use account::AccountPolicy;
 pub use chain::{Allocation, Chain, EvmNode, Finality, LedgerNode, Node};
+pub use metrics::Metrics;
 pub use peer::{Gateway, Peer, Route, StaticAnchor};
 pub use policy::{GasBudget, HookUrl, Hooks, Policy};
 
@@ -30,6 +31,7 @@ pub mod chain;
 pub mod check;
 mod credentials;
 mod look_up;
+pub mod metrics;
 pub mod peer;
 mod place;
 pub mod policy;
@@ -71,6 +73,9 @@ pub struct Config {
     /// Where the operator's commands reach the running gateway.
     #[serde(default)]
     pub admin: Admin,
+    /// Where metrics are told.
+    #[serde(default)]
+    pub metrics: Metrics,
     /// What the process may use.
     #[serde(default)]
     pub limits: Limits,

@@ -22,7 +22,7 @@ use distpos_spool::{Sending, SpoolError};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::time::sleep;
 
-use crate::{event::Event, gateway::Gateway, load, stop::Stop, trust::dns};
+use crate::{event::Event, gateway::Gateway, load, stop::Stop, trust::dns, watchdog::Task};
 
 // In the order in which an account meets them.
 
@@ -53,6 +53,7 @@ pub async fn run(gateway: Arc<Gateway>, stop: Stop) {
     let mut busy: BTreeSet<ChainId> = BTreeSet::new();
     let mut told = None;
     while !stop.is_asked() {
+        gateway.tasks.beat(Task::Papers);
         match due(&gateway).await {
             Ok(mut peers) => {
                 told = None;

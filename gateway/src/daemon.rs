@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context, bail};
 use distpos_resolver::{HickoryLookup, Resolver};
 use distpos_spool::{Direction, Spool, SpoolError};
+use futures_util::FutureExt;
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet, time::timeout};
 
@@ -17,14 +18,15 @@ use crate::{
     admin::{self, Admin, Socket},
     chain::ledger::Ledger,
     clock,
-    config::Config,
+    config::{self, Config},
     correspondence,
     destinations::Destinations,
-    event::{Event, Events, Log},
+    event::{Event, Events, Found, Log},
     gateway::{Gateway, Identity},
     inbound::{self, hooks::Hooks},
     keyring::Keyring,
     load::{self, Load},
+    metrics::{self, Metrics, dns::CountedLookup, events::Counted},
     outbound,
     peer::{
         client::{ClientLimits, PeerClient},
@@ -33,6 +35,7 @@ use crate::{
     service::Service,
     stop::{self, Stop, Stopper},
     submit, trust,
+    watchdog::{self, Task, TaskFailed, Tasks, states::Worked},
 };
 
 mod correspondents;
@@ -63,6 +66,8 @@ pub struct Daemon {
     pub peers: SocketAddr,
     /// Where it listens for users.
     pub submission: SocketAddr,
+    /// Where it tells metrics and health; none if that is off.
+    pub metrics: Option<SocketAddr>,
     stopper: Stopper,
     tasks: JoinSet<anyhow::Result<()>>,
 }
@@ -80,8 +85,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     tracing::info!(
         target: "distpos",
-        "chain {} ready: peers at {}, users at {}",
+        "chain {} ready: peers at {}, users at {}, metrics at {}",
         daemon.gateway.facts().chain, daemon.peers, daemon.submission,
+        daemon.metrics.map_or_else(|| config::Metrics::OFF.to_owned(), |at| at.to_string()),
     );
     tokio::select! { biased;
         () = &mut stop => {}
@@ -89,7 +95,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             daemon.stop().await;
             return match ended {
                 Some(Ok(Err(error))) => Err(error),
-                Some(Err(panic)) => Err(panic).context("a task of the gateway failed"),
+                Some(Err(cancelled)) => Err(cancelled).context("a task of the gateway failed"),
                 Some(Ok(Ok(()))) | None => bail!("a task of the gateway ended by itself"),
             };
         }
@@ -119,17 +125,25 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
         connections_per_address_max: config.limits.connections_per_address_max.get(),
         ..ServerLimits::default()
     };
+    let counted = Arc::new(Metrics::default());
+    let events: Arc<dyn Events> = Arc::new(Counted::new(counted.clone(), events));
     let opened = node::open(&config, &keys, clock.clone(), &spool, &events).await?;
-    let resolver = resolver(&config, &clock, &spool)?;
+    let resolver = resolver(&config, &clock, &spool, &counted)?;
     let peers = TcpListener::bind(config.listen.peers)
         .await
         .with_context(|| format!("listen.peers {}", config.listen.peers))?;
     let submission = TcpListener::bind(config.listen.submission)
         .await
         .with_context(|| format!("listen.submission {}", config.listen.submission))?;
+    let scrapes = match config.metrics.listen {
+        None => None,
+        Some(at) => {
+            Some(TcpListener::bind(at).await.with_context(|| format!("metrics.listen {at}"))?)
+        }
+    };
     let socket = Socket::bind(&config.admin_socket()).await.context("admin.socket")?;
     let token = match &config.listen.token {
-        Some(file) => Some(crate::config::Token::load(file).context("listen.token")?),
+        Some(file) => Some(config::Token::load(file).context("listen.token")?),
         None => None,
     };
     let gateway = Arc::new(Gateway {
@@ -144,6 +158,9 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
         progress: Mutex::default(),
         hooks: Hooks::new(config.policy.hooks.clone()),
         correspondents: Arc::new(Configured::new(config)?),
+        metrics: counted,
+        tasks: Tasks::default(),
+        worked: Worked::default(),
         events,
         answers: Mutex::default(),
         destinations: Destinations::default(),
@@ -154,67 +171,95 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
         ledger: opened.ledger,
         peers: peers.local_addr()?,
         submission: submission.local_addr()?,
+        metrics: scrapes.as_ref().map(TcpListener::local_addr).transpose()?,
         gateway,
         stopper,
         tasks: JoinSet::new(),
     };
     daemon.spawn(&stop, tls, (peers, limits), submission, token);
     daemon.follow_keys(own_keys, stop.clone());
-    daemon.spawn_admin(socket, stop);
+    daemon.spawn_admin(socket, stop.clone());
+    daemon.spawn_watch(scrapes, stop);
     Ok(daemon)
 }
 
 impl Daemon {
+    /// Runs a task until it is asked to stop. That it ends before is told, and ends the gateway.
+    fn task(
+        &mut self,
+        task: Task,
+        stop: &Stop,
+        work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        let (gateway, stop) = (self.gateway.clone(), stop.clone());
+        gateway.tasks.beat(task);
+        self.tasks.spawn(async move {
+            let done = std::panic::AssertUnwindSafe(work).catch_unwind().await;
+            if stop.is_asked() {
+                return done.unwrap_or(Ok(()));
+            }
+            gateway.tasks.ended(task);
+            let panicked = done.is_err();
+            gateway.emit(Event::Watchdog(Found::Ended { task, panicked }));
+            match done {
+                Ok(Err(error)) => Err(error),
+                Ok(Ok(())) => Err(TaskFailed::Ended(task).into()),
+                Err(_) => Err(TaskFailed::Panicked(task).into()),
+            }
+        });
+    }
+
     fn spawn(
         &mut self,
         stop: &Stop,
         tls: distpos_certs::TlsIdentity,
         (peers, limits): (TcpListener, ServerLimits),
         submission: TcpListener,
-        token: Option<crate::config::Token>,
+        token: Option<config::Token>,
     ) {
-        let (gateway, stopped) = (self.gateway.clone(), stop.clone());
-        self.tasks.spawn(async move {
-            outbound::run(gateway, stopped).await;
-            Ok(())
-        });
-        let (gateway, stopped) = (self.gateway.clone(), stop.clone());
-        self.tasks.spawn(async move {
-            inbound::run(gateway, stopped).await;
-            Ok(())
-        });
-        let (gateway, stopped) = (self.gateway.clone(), stop.clone());
-        self.tasks.spawn(async move {
-            correspondence::run(gateway, stopped).await;
-            Ok(())
-        });
-        let (gateway, stopped) = (self.gateway.clone(), stop.clone());
-        self.tasks.spawn(async move {
-            trust::dns::run(gateway, stopped).await;
-            Ok(())
-        });
-        let (service, stopped) = (Arc::new(Service::new(self.gateway.clone())), stop.receiver());
-        self.tasks.spawn(async move {
-            server::serve(peers, &tls, service, limits, stopped).await.context("peers' listener")
-        });
-        let (gateway, stopped) = (self.gateway.clone(), stop.clone());
-        self.tasks.spawn(async move { spool_failed(&gateway.spool, &stopped).await });
-        let (gateway, stopped) = (self.gateway.clone(), stop.clone());
-        self.tasks.spawn(async move { Ok(load::run(&gateway, &stopped).await?) });
+        let own = || (self.gateway.clone(), stop.clone());
+        let (gateway, stopped) = own();
+        let outbound = outbound::run(gateway, stopped).map(Ok);
+        let (gateway, stopped) = own();
+        let inbound = inbound::run(gateway, stopped).map(Ok);
+        let (gateway, stopped) = own();
+        let papers = correspondence::run(gateway, stopped).map(Ok);
+        let (gateway, stopped) = own();
+        let trust = trust::dns::run(gateway, stopped).map(Ok);
+        let (gateway, stopped) = own();
+        let spool = async move { spool_failed(&gateway, &stopped).await };
+        let (gateway, stopped) = own();
+        let load = async move { Ok(load::run(&gateway, &stopped).await?) };
+        let (gateway, stopped) = own();
+        let listening = async move {
+            let service = Arc::new(Service::new(gateway.clone()));
+            let stopped = stopped.receiver();
+            let served = server::serve(peers, &tls, service, limits, stopped);
+            gateway.tasks.pulse(Task::Peers, served).await.context("peers' listener")
+        };
         let status = Arc::new(status::FromSpool::new(self.gateway.clone(), self.ledger.clone()));
-        let (chain, stopped) = (self.gateway.chain.clone(), stop.receiver());
-        let dry_runs = self.gateway.clone();
-        self.tasks.spawn(async move {
-            let served = submit::serve(submission, chain, status, dry_runs, token, stopped).await;
-            served.context("submission listener")
-        });
+        let (gateway, stopped) = own();
+        let answering = async move {
+            let (chain, dry_runs) = (gateway.chain.clone(), gateway.clone());
+            let stopped = stopped.receiver();
+            let served = submit::serve(submission, chain, status, dry_runs, token, stopped);
+            gateway.tasks.pulse(Task::Submission, served).await.context("submission listener")
+        };
+        self.task(Task::Outbound, stop, outbound);
+        self.task(Task::Inbound, stop, inbound);
+        self.task(Task::Papers, stop, papers);
+        self.task(Task::Trust, stop, trust);
+        self.task(Task::Spool, stop, spool);
+        self.task(Task::Load, stop, load);
+        self.task(Task::Peers, stop, listening);
+        self.task(Task::Submission, stop, answering);
     }
 
     /// Keys that turn over are taken up while it runs.
     fn follow_keys(&mut self, own: OwnKeys, stop: Stop) {
-        let (gateway, ledger) = (self.gateway.clone(), self.ledger.clone());
-        self.tasks.spawn(async move {
-            own.follow(&gateway, ledger.as_deref(), &stop).await;
+        let (gateway, ledger, stopped) = (self.gateway.clone(), self.ledger.clone(), stop.clone());
+        self.task(Task::Keys, &stop, async move {
+            own.follow(&gateway, ledger.as_deref(), &stopped).await;
             Ok(())
         });
     }
@@ -222,13 +267,37 @@ impl Daemon {
     /// What is for the operator: commands, and notices of what only people can do.
     fn spawn_admin(&mut self, socket: Socket, stop: Stop) {
         let (gateway, stopped) = (self.gateway.clone(), stop.clone());
-        self.tasks.spawn(async move {
+        self.task(Task::Settlement, &stop, async move {
             account::settlement::run(gateway, stopped).await;
             Ok(())
         });
-        let admin = Admin::new(self.gateway.clone());
-        self.tasks
-            .spawn(async move { admin::serve(socket, admin, stop).await.context("admin socket") });
+        let (gateway, stopped) = (self.gateway.clone(), stop.clone());
+        self.task(Task::Admin, &stop, async move {
+            let admin = Admin::new(gateway.clone());
+            let served = admin::serve(socket, admin, stopped);
+            gateway.tasks.pulse(Task::Admin, served).await.context("admin socket")
+        });
+    }
+
+    /// Watchdogs, and what tells how all of it is.
+    fn spawn_watch(&mut self, scrapes: Option<TcpListener>, stop: Stop) {
+        let (gateway, stopped) = (self.gateway.clone(), stop.clone());
+        self.task(Task::Stuck, &stop, async move {
+            let looking = watchdog::states::run(&gateway, &stopped);
+            let (watching, ()) = tokio::join!(watchdog::tasks::run(&gateway, &stopped), looking);
+            Ok(watching?)
+        });
+        let Some(scrapes) = scrapes else { return };
+        let (gateway, stopped) = (self.gateway.clone(), stop.clone());
+        self.task(Task::Metrics, &stop, async move {
+            metrics::sample::run(&gateway, &stopped).await;
+            Ok(())
+        });
+        let (gateway, stopped) = (self.gateway.clone(), stop.clone());
+        self.task(Task::Scrapes, &stop, async move {
+            let served = metrics::serve::serve(scrapes, gateway.clone(), stopped);
+            gateway.tasks.pulse(Task::Scrapes, served).await.context("metrics listener")
+        });
     }
 
     /// Stops it, within [`STOP_TIME_MAX`]: what is being done is finished if it can be, and what is
@@ -252,8 +321,10 @@ impl Daemon {
 /// Ends when asked to stop, or with an error once the spool has failed for good and opening it anew
 /// may help: a flush that failed is not repeated, so the process has to be started again. While the
 /// disk is still full it keeps answering peers `4.3.1`, which tells them more than silence.
-async fn spool_failed(spool: &Spool, stop: &Stop) -> anyhow::Result<()> {
+async fn spool_failed(gateway: &Gateway, stop: &Stop) -> anyhow::Result<()> {
+    let spool = &gateway.spool;
     loop {
+        gateway.tasks.beat(Task::Spool);
         tokio::select! { biased;
             () = stop.asked() => return Ok(()),
             () = tokio::time::sleep(SPOOL_LOOKED_AT) => {}
@@ -269,8 +340,9 @@ fn resolver(
     config: &Config,
     clock: &clock::Clock,
     spool: &Spool,
-) -> anyhow::Result<Resolver<HickoryLookup>> {
-    let lookup = config.lookup()?;
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Resolver<CountedLookup<HickoryLookup>>> {
+    let lookup = CountedLookup::new(config.lookup()?, metrics.clone());
     let random = Box::new(StdRng::try_from_rng(&mut rand::rngs::SysRng)?);
     let resolver = Resolver::new(lookup, config.resolver_options(), clock.clone(), random);
     // A chain with messages in the spool is known: that its name is gone is temporary for a day.

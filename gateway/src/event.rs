@@ -14,9 +14,11 @@ use distpos_proto::{
 
 mod delay;
 mod paper;
+mod watchdog;
 
 pub use delay::Delay;
 pub use paper::{Paper, What};
+pub use watchdog::{Found, Why};
 
 /// One transition. The texts are stable enough to grep for, and hold no secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -228,6 +230,8 @@ pub enum Event {
     },
     /// Messages of this chain take long.
     Delayed(Delay),
+    /// Something that should have gone on by itself did not.
+    Watchdog(Found),
     /// What the operator was alerted of is well again.
     Note {
         /// What.
@@ -271,6 +275,7 @@ impl Events for Log {
             | Event::Conflict { .. }
             | Event::ProofInvalid { .. }
             | Event::Unreachable { .. }
+            | Event::Watchdog(_)
             | Event::Delayed(_) => {
                 tracing::warn!(target: "distpos", "{event}");
             }
@@ -354,6 +359,7 @@ impl fmt::Display for Event {
                 write!(f, "deferred chain={chain} messages={messages} delay={delay}ms \"{reply}\"")
             }
             Self::Delayed(delay) => delay.fmt(f),
+            Self::Watchdog(found) => found.fmt(f),
             Self::Note { what } => write!(f, "note {what}"),
             Self::Alert { what } => write!(f, "alert {what}"),
         }

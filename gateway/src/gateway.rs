@@ -26,8 +26,10 @@ use crate::{
     event::{Event, Events},
     inbound::hooks::Hooks,
     load::Load,
+    metrics::Metrics,
     peer::PeerTransport,
     trust::dns::Answers,
+    watchdog::{Tasks, states::Worked},
 };
 
 /// What the operator says of other chains: whom to believe, and how far.
@@ -139,6 +141,12 @@ pub struct Gateway {
     pub correspondents: Arc<dyn Correspondents>,
     /// The operator's own programs, asked about each message that comes in.
     pub hooks: Hooks,
+    /// What is counted and measured.
+    pub metrics: Arc<Metrics>,
+    /// Signs of life of the daemon's tasks.
+    pub tasks: Tasks,
+    /// Who worked on the queue, and when.
+    pub worked: Worked,
     /// Told of every transition.
     pub events: Arc<dyn Events>,
     /// Told when there is a paper to be sent that a person waits for.

@@ -15,7 +15,7 @@ use distpos_spool::SpoolError;
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
-use crate::{bytes::Bytes, event::Event, gateway::Gateway, stop::Stop};
+use crate::{bytes::Bytes, event::Event, gateway::Gateway, stop::Stop, watchdog::Task};
 
 /// How often memory is looked at.
 const LOOKED_AT: Duration = Duration::from_secs(2);
@@ -139,6 +139,7 @@ pub async fn run(gateway: &Gateway, stop: &Stop) -> Result<(), Stuck> {
     let load = &gateway.load;
     let mut since = Instant::now();
     loop {
+        gateway.tasks.beat(Task::Load);
         match load.look() {
             Look::AsBefore => {}
             Look::TooMuch(found) => {

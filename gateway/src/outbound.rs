@@ -18,6 +18,7 @@ use crate::{
     gateway::Gateway,
     queue::change,
     stop::Stop,
+    watchdog::Task,
     work::{self, Group},
 };
 
@@ -51,7 +52,7 @@ pub mod simulate;
 /// chains that were away are back, one tells what takes long; one minds the clock, for both directions.
 pub async fn run(gateway: Arc<Gateway>, stop: Stop) {
     tokio::join!(
-        watch::run(&gateway, &stop),
+        gateway.tasks.pulse(Task::Watch, watch::run(&gateway, &stop)),
         probe::run(&gateway, &stop),
         notice::run(&gateway, &stop),
         back::run(&gateway, &stop),

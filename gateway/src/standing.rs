@@ -29,6 +29,7 @@ use tokio::time::sleep;
 
 use crate::{
     contact, event::Event, gateway::Gateway, outbound::bounce, peer::PeerError, stop::Stop,
+    watchdog::Task,
 };
 
 pub mod view;
@@ -271,6 +272,7 @@ pub fn deferral(
 pub async fn watch(gateway: &Gateway, stop: &Stop) {
     let mut failing = false;
     loop {
+        gateway.tasks.beat(Task::Gaps);
         tokio::select! { biased;
             () = stop.asked() => return,
             () = sleep(GAPS_LOOKED_AT) => {}

@@ -11,9 +11,14 @@ use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 use distpos_proto::{chain::ChainId, time::UnixMillis, wire::REQUEST_MESSAGES_MAX};
 use distpos_spool::{Batch, BatchId, Direction, SpoolError, State, Tx};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use crate::{event::Event, gateway::Gateway, stop::Stop};
+use crate::{
+    event::{Event, Found},
+    gateway::Gateway,
+    stop::Stop,
+    watchdog::Task,
+};
 
 mod busy;
 
@@ -51,6 +56,9 @@ fn lane((state, peer): Group) -> (Lane, ChainId) {
 const SPOOL_PAUSE: Duration = Duration::from_secs(5);
 /// How long nothing is begun while there is too much memory, before it is looked again.
 const LOAD_PAUSE: Duration = Duration::from_secs(1);
+/// Longest that a job may take: whatever it waits for has a shorter time-out, several times over. It is
+/// cut off as a crash would, and what it works on is tried again.
+pub const JOB_TIME_MAX: Duration = Duration::from_mins(15);
 /// Longest sleep without looking: a clock that jumps must not stop the queue.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
 
@@ -65,15 +73,23 @@ where
     let mut running: FuturesUnordered<BoxFuture<'static, Ended>> = FuturesUnordered::new();
     let mut busy = Busy::default();
     let mut failing = false;
+    let task = match direction {
+        Direction::Outbound => Task::Outbound,
+        Direction::Inbound => Task::Inbound,
+    };
     while !stop.is_asked() {
+        gateway.tasks.beat(task);
         // Registered before the scan, so that a commit during the scan is not missed.
         let notified = changed.notified();
         let pause = match due(&gateway, direction, &busy) {
             Ok(due) => {
                 for (group, batches) in due.jobs {
                     let ended = busy.begin(lane(group), &batches);
+                    gateway.worked.note(direction, group);
                     let work = job(gateway.clone(), group, batches);
-                    running.push(rest_on_error(gateway.clone(), ended, work).boxed());
+                    running.push(
+                        rest_on_error(gateway.clone(), direction, group, ended, work).boxed(),
+                    );
                 }
                 failing = false;
                 due.pause
@@ -96,16 +112,27 @@ where
     while running.next().await.is_some() {}
 }
 
-/// A job that failed on the spool has moved nothing: its group rests, or it would spin.
+/// A job that failed on the spool, or was cut off, has moved nothing: its group rests, or it would
+/// spin.
 async fn rest_on_error(
     gateway: Arc<Gateway>,
+    direction: Direction,
+    (state, chain): Group,
     ended: Ended,
     work: impl Future<Output = Result<(), SpoolError>>,
 ) -> Ended {
-    if let Err(error) = work.await {
-        gateway.emit(Event::Alert { what: format!("spool: {error}") });
+    let failed = match timeout(JOB_TIME_MAX, work).await {
+        Ok(done) => done.err().map(|error| Event::Alert { what: format!("spool: {error}") }),
+        Err(_) => {
+            let took = JOB_TIME_MAX;
+            Some(Event::Watchdog(Found::Job { direction, chain, state, took }))
+        }
+    };
+    if let Some(event) = failed {
+        gateway.emit(event);
         sleep(SPOOL_PAUSE).await;
     }
+    gateway.worked.note(direction, (state, chain));
     ended
 }
 

@@ -76,6 +76,7 @@ fn every_key_there_is_stands_in_the_example() {
         ("[[policy.rule]]", &ledger),
         ("[policy.hooks]", &ledger),
         ("[admin]", &ledger),
+        ("[metrics]", &ledger),
         ("[limits]", &ledger),
         ("[log]", &ledger),
     ];
@@ -97,7 +98,7 @@ fn every_key_there_is_stands_in_the_example() {
             seen += 1;
         }
     }
-    assert!(seen >= 70, "{seen} keys were looked for");
+    assert!(seen >= 71, "{seen} keys were looked for");
     let unknown = format!("unknown = 1\n{ledger}");
     let top = Config::parse(&unknown, &file()).unwrap_err().what;
     let tables: Vec<_> = top.split('`').skip(3).step_by(2).collect();
@@ -106,5 +107,5 @@ fn every_key_there_is_stands_in_the_example() {
             ledger.contains(&format!("\n[{table}]")) || ledger.contains(&format!("\n[{table}."));
         assert!(shown, "the example has no [{table}]");
     }
-    assert_eq!(tables.len(), 12);
+    assert_eq!(tables.len(), 13);
 }

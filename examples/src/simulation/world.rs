@@ -325,6 +325,9 @@ impl World {
             progress: Mutex::default(),
             hooks: Hooks::new(book.policy.lock().unwrap().hooks.clone()),
             events: self.events(chain.id, n),
+            metrics: Arc::default(),
+            tasks: distpos_gateway::watchdog::Tasks::default(),
+            worked: distpos_gateway::watchdog::states::Worked::default(),
             answers: Mutex::default(),
             destinations: Destinations::default(),
             load: Load::new(

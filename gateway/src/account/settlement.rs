@@ -16,7 +16,7 @@ use distpos_spool::SpoolError;
 use tokio::time::sleep;
 
 use super::Name;
-use crate::{config::AccountPolicy, event::Event, gateway::Gateway, stop::Stop};
+use crate::{config::AccountPolicy, event::Event, gateway::Gateway, stop::Stop, watchdog::Task};
 
 /// How often the accounts are looked at: settling takes hours.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -58,6 +58,7 @@ impl fmt::Display for Notice {
 pub async fn run(gateway: Arc<Gateway>, stop: Stop) {
     let mut told = BTreeSet::new();
     while !stop.is_asked() {
+        gateway.tasks.beat(Task::Settlement);
         // A spool that fails is told of by whoever has to write.
         if let Ok(found) = look(&gateway) {
             told.retain(|name| found.contains_key(name));

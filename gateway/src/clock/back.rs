@@ -10,7 +10,7 @@ use distpos_proto::time::UnixMillis;
 use distpos_spool::{Direction, Place, SpoolError, State, Tx};
 use tokio::time::{Instant, sleep};
 
-use crate::{event::Event, gateway::Gateway, stop::Stop};
+use crate::{event::Event, gateway::Gateway, stop::Stop, watchdog::Task};
 
 /// How often the clock is looked at.
 const LOOKED_AT: Duration = Duration::from_secs(30);
@@ -28,6 +28,7 @@ const TIME: &str = "clock";
 pub async fn run(gateway: &Gateway, stop: &Stop) {
     let (mut last, mut failing) = (None, false);
     loop {
+        gateway.tasks.beat(Task::Clock);
         match look(gateway, &mut last).await {
             Ok(()) => failing = false,
             // Said once, not every half a minute for as long as it lasts.

@@ -13,6 +13,7 @@ use crate::{
     gateway::{ChainKeys, Gateway},
     keyring::{FILE, Keyring},
     stop::Stop,
+    watchdog::Task,
 };
 
 /// How often the keys on disk are looked at: a stolen one must not sign until somebody comes to
@@ -43,6 +44,7 @@ impl OwnKeys {
     pub(super) async fn follow(&self, gateway: &Gateway, ledger: Option<&Ledger>, stop: &Stop) {
         let mut told = None;
         loop {
+            gateway.tasks.beat(Task::Keys);
             tokio::select! { biased;
                 () = stop.asked() => return,
                 () = sleep(KEYS_LOOKED_AT) => {}

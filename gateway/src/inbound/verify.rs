@@ -11,11 +11,13 @@ use distpos_proto::{
     stage::Proven,
 };
 use distpos_spool::SpoolError;
+use tokio::time::Instant;
 
 use crate::{
     event::Event,
     gateway::Gateway,
     inbound::deliver::{PutOff, Stopped},
+    metrics::Judged,
     standing,
     trust::dns,
 };
@@ -84,14 +86,17 @@ async fn judge(
     let (chain, height) = (trusted.chain, evidence.height());
     let (_, previous) = evidence.links();
     let known = gateway.spool.read(|tx| tx.known(chain, height, previous))?;
+    let began = Instant::now();
     let verdict = {
         let mut headers = gateway.authenticated.lock().unwrap_or_else(PoisonError::into_inner);
         light::verify_with(&mut headers, trusted, known, evidence, gateway.now_seconds())
     };
+    gateway.metrics.judged(trusted.family, judged(&verdict), began.elapsed());
     let reason = match verdict {
         Verdict::Proven(proven) => {
             let ids: Vec<MessageId> = proven.iter().map(|p| p.message().id()).collect();
             let family = trusted.family;
+            gateway.metrics.head(chain, evidence.time());
             gateway.emit(Event::Proven { source: chain, height, family, ids });
             return Ok(proven);
         }
@@ -109,6 +114,15 @@ async fn judge(
     };
     gateway.emit(Event::ProofInvalid { source: chain, gateway: from.to_owned(), reason });
     Ok(Vec::new())
+}
+
+fn judged(verdict: &Verdict) -> Judged {
+    match verdict {
+        Verdict::Proven(_) => Judged::Proven,
+        Verdict::NotYet(_) | Verdict::NeedsUpdate(_) => Judged::NotYet,
+        Verdict::Invalid(_) => Judged::Invalid,
+        Verdict::Conflict { .. } => Judged::Conflict,
+    }
 }
 
 /// Freezes a chain: nothing of it is delivered until an operator has looked.

@@ -17,6 +17,7 @@ use crate::{
     event::{Delay, Event},
     gateway::Gateway,
     stop::Stop,
+    watchdog::Task,
 };
 
 /// Longest sleep without looking: clocks jump. What comes meanwhile is not due for a notice yet.
@@ -32,6 +33,7 @@ const TOLD_UNTIL: &str = "notices_told_until";
 pub async fn run(gateway: &Gateway, stop: &Stop) {
     let (mut told_until, mut failing) = (None, false);
     loop {
+        gateway.tasks.beat(Task::Notices);
         let pause = match tell(gateway, &mut told_until).await {
             Ok(next) => {
                 failing = false;

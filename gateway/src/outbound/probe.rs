@@ -9,7 +9,10 @@ use distpos_proto::{chain::ChainId, wire::Request};
 use futures_util::{StreamExt, stream};
 use tokio::time::sleep;
 
-use crate::{contact, destinations, event::Event, gateway::Gateway, outbound::bounce, stop::Stop};
+use crate::{
+    contact, destinations, event::Event, gateway::Gateway, outbound::bounce, stop::Stop,
+    watchdog::Task,
+};
 
 /// Most probes at a time: with the time that each may take, all that can be known are probed in time.
 const PROBES_MAX: usize = 64;
@@ -20,6 +23,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(30);
 /// Runs until asked to stop.
 pub async fn run(gateway: &Gateway, stop: &Stop) {
     loop {
+        gateway.tasks.beat(Task::Probe);
         let now = gateway.now();
         let (due, next) = gateway.destinations.to_probe(now);
         let none_was_due = due.is_empty();

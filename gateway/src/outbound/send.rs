@@ -132,13 +132,14 @@ async fn record(
     }
     let now = gateway.now();
     let watchdog = now.after(retry::delay(Cause::Accepted, 0, gateway.random_u64()));
-    gateway
+    let accepted = gateway
         .spool
         .transact(move |tx| {
             let accepted = to(State::Accepted, Some(watchdog), None);
             shift(tx, Direction::Outbound, &taken, &[State::Queued], accepted, now)
         })
         .await?;
+    gateway.metrics.accepted(peer, accepted.len());
     for (reply, ids) in others.into_values() {
         defer(gateway, peer, ids, cause_of(&reply), reply).await?;
     }

@@ -34,6 +34,7 @@ use crate::{
     event::Event,
     gateway::{Anchor, Gateway},
     stop::Stop,
+    watchdog::Task,
 };
 
 /// How often every chain of which something is known is looked up, whether anybody asks or not: a
@@ -243,6 +244,7 @@ pub async fn run(gateway: std::sync::Arc<Gateway>, stop: Stop) {
     let own = u64::from(u16::from_be_bytes([gateway.identity.pin.0[0], gateway.identity.pin.0[1]]));
     let pause = LOOKED_UP_EVERY - Duration::from_secs(own % (LOOKED_UP_EVERY.as_secs() / 5));
     loop {
+        gateway.tasks.beat(Task::Trust);
         tokio::select! { biased;
             () = stop.asked() => return,
             () = sleep(pause) => {}

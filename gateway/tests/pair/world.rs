@@ -293,6 +293,9 @@ directory = "spool"
 peers = "{peers}"
 submission = "{submission}"
 
+[metrics]
+listen = "127.0.0.1:0"
+
 [resolver]
 roots = ["chains.test"]
 

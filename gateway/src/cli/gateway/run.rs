@@ -22,14 +22,18 @@ pub(super) fn execute(config: Config) -> Result<Exit, Failure> {
 }
 
 /// What the service manager should make of it: 78 is not worth a restart (the operator has to act
-/// first), 75 is (a disk that was full, another process that is still stopping).
+/// first), 75 is (a disk that was full, another process that is still stopping), and 70 (a task that died).
 fn exit_of(error: &anyhow::Error) -> Exit {
     use crate::{
         admin::SocketError,
         chain::{ChainError, ledger::LedgerError},
         trust::TrustError,
+        watchdog::TaskFailed,
     };
     let of = |cause: &(dyn std::error::Error + 'static)| {
+        if cause.is::<TaskFailed>() {
+            return Some(Exit::Internal);
+        }
         if let Some(error) = cause.downcast_ref::<ChainError>() {
             return Some(if error.is_temporary() { Exit::Temporary } else { Exit::Configuration });
         }
@@ -75,4 +79,19 @@ fn start_log(log: &Log) -> Result<(), Failure> {
         LogFormat::Json => log_to.json().flatten_event(true).init(),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watchdog::{Task, TaskFailed};
+
+    #[test]
+    fn a_task_that_died_is_a_fault_of_the_program_and_worth_a_restart() {
+        let silent = TaskFailed::Silent { task: Task::Keys, silent: 185 };
+        for failed in [TaskFailed::Panicked(Task::Watch), TaskFailed::Ended(Task::Load), silent] {
+            assert_eq!(exit_of(&anyhow::Error::from(failed)), Exit::Internal);
+        }
+        assert_eq!(exit_of(&anyhow::anyhow!("a disk that was full")), Exit::Temporary);
+    }
 }
