@@ -47,3 +47,4 @@ mod kills;
 mod seeds;
 mod siblings;
 mod waiting;
+mod watchdog;
