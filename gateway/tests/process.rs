@@ -38,6 +38,9 @@ mod hooks;
 #[path = "process/lookup.rs"]
 mod lookup;
 
+#[path = "process/metrics.rs"]
+mod metrics;
+
 #[path = "process/overload.rs"]
 mod overload;
 
