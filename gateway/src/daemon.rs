@@ -121,10 +121,7 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
     let clock = clock::system();
     let (stopper, stop) = stop::channel();
     let memory_max = config.limits.memory_max.0;
-    let limits = ServerLimits {
-        connections_per_address_max: config.limits.connections_per_address_max.get(),
-        ..ServerLimits::default()
-    };
+    let limits = peer_limits(&config);
     let counted = Arc::new(Metrics::default());
     let events: Arc<dyn Events> = Arc::new(Counted::new(counted.clone(), events));
     let opened = node::open(&config, &keys, clock.clone(), &spool, &events).await?;
@@ -315,6 +312,14 @@ impl Daemon {
     /// Stops at once, as a crash would: for tests of what a restart takes up.
     pub fn abort(mut self) {
         self.tasks.abort_all();
+    }
+}
+
+/// What peers may use of this gateway.
+fn peer_limits(config: &Config) -> ServerLimits {
+    ServerLimits {
+        connections_per_address_max: config.limits.connections_per_address_max.get(),
+        ..ServerLimits::default()
     }
 }
 
