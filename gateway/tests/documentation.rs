@@ -6,6 +6,9 @@ use distpos_proto::record::{GatewayRecord, KeyRecord, PolicyRecord};
 
 const DNS: &str = include_str!("../../docs/dns.md");
 const OPERATORS: &str = include_str!("../../docs/operators.md");
+const OPERATING: &str = include_str!("../../docs/operating.md");
+const QUEUE: &str = include_str!("../../docs/queue.md");
+const ALERTS: &str = include_str!("../../examples/monitoring/alerts.yml");
 
 /// The lines inside ``` fences.
 fn fenced(page: &str) -> impl Iterator<Item = &str> {
@@ -45,11 +48,27 @@ fn every_record_in_the_page_for_administrators_is_read_as_it_stands() {
     assert_eq!((kinds.len(), count), (3, 5));
 }
 
+/// Where an alert sends its reader, there is a section.
+#[test]
+fn every_alert_has_its_page() {
+    let anchors: BTreeSet<String> = OPERATING
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .map(|title| title.to_lowercase().replace(' ', "-"))
+        .collect();
+    let links = ALERTS.lines().filter_map(|line| line.split("docs/operating.md#").nth(1));
+    let links: Vec<_> = links.map(|link| link.trim_end_matches('"')).collect();
+    assert!(links.len() >= 18, "{links:?}");
+    for link in links {
+        assert!(anchors.contains(link), "docs/operating.md has no {link}");
+    }
+}
+
 /// Each command and each of its options is one that the program knows.
 #[test]
 fn every_command_in_the_examples_exists() {
     let mut known = BTreeSet::new();
-    for line in fenced(DNS).chain(fenced(OPERATORS)) {
+    for line in [DNS, OPERATORS, OPERATING, QUEUE].into_iter().flat_map(fenced) {
         let line = line.split(" # ").next().unwrap();
         let mut words = line.split_whitespace();
         let program = match words.next() {

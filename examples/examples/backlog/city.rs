@@ -89,7 +89,9 @@ impl World {
             let place = port()?;
             publish(&village, place, &mut zone)?;
             let configuration = village.configuration(&city, &server);
-            let configuration = configuration.replacen("127.0.0.1:0", &place.to_string(), 1);
+            // All of these are in one process, which has its memory counted by none of them.
+            let configuration = configuration.replacen("127.0.0.1:0", &place.to_string(), 1)
+                + "\n[limits]\nmemory_max = \"64GiB\"\n";
             others.push(Other { village, configuration, running: None });
         }
         let first = others.first().context("no chains")?;

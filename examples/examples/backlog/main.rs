@@ -88,8 +88,6 @@ fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (messages, chains) = (arguments.messages, arguments.chains);
     let of_dead = messages.div_ceil(chains.into());
-    let without = without_dead(arguments).await?;
-
     let directory = directory(arguments)?;
     let mut world = World::prepare(directory.path(), chains).await?;
     world.fill(messages, arguments.block, 0).await?;
@@ -97,8 +95,11 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let gateway = Gateway::start(&world).await?;
     gateway.queued(messages).await?;
     let queue_seconds = began.elapsed().as_secs_f64();
-    say(arguments, &format!("{messages} messages are queued"));
     let memory_mib = gateway.memory_most()?;
+    say(
+        arguments,
+        &format!("{messages} messages are queued in {queue_seconds:.0} s and {memory_mib} MiB"),
+    );
     gateway.kill()?;
     let batches = world.batches()?;
 
@@ -107,6 +108,10 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let start_ms = ms(began);
     let (summary_ms, list_first_100_ms) = gateway.looks().await?;
     gateway.queued(messages).await?;
+    let looks = format!(
+        "start {start_ms:.0} ms, list {list_first_100_ms:.1} ms, summary {summary_ms:.1} ms"
+    );
+    say(arguments, &looks);
     let spool_mib_full = world.spool_mib()?;
 
     say(arguments, "all chains but one come up");
@@ -122,6 +127,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let spool_mib_compacted = gateway.compacted(&world).await?;
     gateway.kill()?;
     world.stop().await;
+    let without = without_dead(arguments).await?;
     let report = Report {
         messages,
         chains,
