@@ -40,6 +40,13 @@ pub fn dns() -> ExitCode {
     ended("distpos-dns", parsed(std::env::args_os()).and_then(dns::execute))
 }
 
+/// The three programs as they are on the command line: for manual pages and completions.
+#[must_use]
+pub fn commands() -> [clap::Command; 3] {
+    use clap::CommandFactory;
+    [gateway::Arguments::command(), send::Arguments::command(), dns::Arguments::command()]
+}
+
 /// Reads arguments; clap's own exit code for a wrong one is 2, sysexits has 64.
 fn parsed<T: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<T, Failure> {
     T::try_parse_from(arguments).map_err(|error| {
@@ -74,4 +81,37 @@ fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
 fn say_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(value).map_err(|e| Failure::new(Exit::Internal, e))?;
     say(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Everything that a command lacks in words, as `program command: what`.
+    fn unexplained(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+        let path = format!("{path} {}", command.get_name());
+        if command.get_about().is_none() {
+            found.push(format!("{path}: the command"));
+        }
+        for argument in command.get_arguments() {
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            if help.trim().is_empty() && !["help", "version"].contains(&argument.get_id().as_str())
+            {
+                found.push(format!("{path}: {}", argument.get_id()));
+            }
+        }
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            unexplained(sub, &path, found);
+        }
+    }
+
+    #[test]
+    fn every_command_and_every_option_is_explained() {
+        let mut found = Vec::new();
+        for command in commands() {
+            command.clone().debug_assert();
+            unexplained(&command, "", &mut found);
+        }
+        assert_eq!(found, Vec::<String>::new());
+    }
 }
