@@ -235,14 +235,14 @@ mod tests {
         assert!(destination.called(START), "what failed before the process started is not known");
         assert!(!destination.called(at(60)), "nothing was wrong");
         for _ in 0..3 {
-            destination.failed(START, MIDDLE);
+            destination.failed(at(60), MIDDLE);
         }
-        assert!(destination.called(at(1)));
-        assert_eq!(destination.shut_until(at(1)), None);
-        assert!(!destination.failed(at(2), MIDDLE), "it cannot be reached all the same");
-        assert!(!destination.called(at(3)));
-        assert!(destination.shut_until(at(3)).is_some());
-        assert!(destination.called(at(31)));
+        assert!(destination.called(at(61)));
+        assert_eq!(destination.shut_until(at(61)), None);
+        assert!(!destination.failed(at(62), MIDDLE), "it cannot be reached all the same");
+        assert!(!destination.called(at(63)));
+        assert!(destination.shut_until(at(63)).is_some());
+        assert!(destination.called(at(91)));
     }
 
     #[test]
