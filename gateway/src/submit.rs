@@ -7,6 +7,7 @@
 //! | `POST /v1/transactions` | takes a user's signed native transaction (the raw bytes) |
 //! | `POST /v1/simulations` | what would become of a message ([`SimulationAsked`]); sends nothing |
 //! | `GET /v1/messages/{id}` | how a message stands |
+//! | `GET /v1/messages/{id}/events` | its steps as they happen, as server-sent events |
 //! | `GET /v1/messages?transaction={hex}` | the messages that left with a transaction |
 //!
 //! A user's key never comes here: what is submitted was signed before. Every refusal is
@@ -32,12 +33,17 @@ use crate::{
     config::Token,
     outbound::simulate::{Asked, Forecast},
 };
+use stall::Stalling;
 
 pub(crate) mod answer;
 mod calls;
+mod events;
+mod stall;
 #[cfg(test)]
 mod tests;
 mod view;
+
+pub use events::{EVERY, FOLLOWED_FOR, FOLLOWERS_MAX, KEEP_ALIVE};
 
 pub use view::{
     AccountView, ChainView, Direction, ErrorBody, ErrorView, Fails, HeadView, MessageView,
@@ -52,6 +58,8 @@ pub const BODY_BYTES_MAX: usize = 256 * 1024;
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A whole request, the node's answer included.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// A client that reads nothing for so long, while there is something for it, is dropped.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// What is under way when the gateway stops may end within this time.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -81,6 +89,10 @@ struct Service {
     status: Arc<dyn MessageStatus>,
     dry_runs: Arc<dyn DryRuns>,
     token: Option<Token>,
+    /// One permit for each follower of a message.
+    followers: Arc<Semaphore>,
+    /// Followers leave when this turns true.
+    shutdown: watch::Receiver<bool>,
 }
 
 /// Serves until `shutdown` turns true, then ends what is under way within [`DRAIN_TIMEOUT`].
@@ -99,7 +111,10 @@ pub async fn serve(
         let what = "submission listener off loopback needs a token";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
     }
-    let service = Arc::new(Service { chain, status, dry_runs, token });
+    let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
+    let stop = shutdown.clone();
+    let service = Service { chain, status, dry_runs, token, followers, shutdown: stop };
+    let service = Arc::new(service);
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
@@ -146,7 +161,7 @@ async fn connection(stream: TcpStream, service: Arc<Service>, mut shutdown: watc
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), answer);
+        .serve_connection(TokioIo::new(Stalling::new(stream, WRITE_TIMEOUT)), answer);
     tokio::pin!(connection);
     let ended = tokio::select! {
         biased;

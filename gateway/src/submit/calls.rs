@@ -9,12 +9,13 @@ use distpos_proto::{
     time::UnixSeconds,
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, body::Incoming, header};
 
 use super::{
     AccountView, BODY_BYTES_MAX, ChainView, Fails, HeadView, MessagesView, RefusedView, Service,
     SimulationAsked, SimulationView, SubmittedView,
     answer::{self, Body},
+    events,
 };
 use crate::{
     chain::{ChainError, Submission, Submitted},
@@ -22,10 +23,10 @@ use crate::{
     outbound::simulate::Asked,
 };
 
-type Answer = Result<Response<Body>, Refusal>;
+pub(super) type Answer = Result<Response<Body>, Refusal>;
 
 /// What is answered in place of what was asked for.
-struct Refusal(StatusCode, Reply);
+pub(super) struct Refusal(pub(super) StatusCode, pub(super) Reply);
 
 /// Checks who asks, then answers.
 pub(super) async fn answer(service: &Service, request: Request<Incoming>) -> Response<Body> {
@@ -87,7 +88,10 @@ async fn routed(service: &Service, request: Request<Incoming>) -> Answer {
             if let Some(local) = path.strip_prefix("/v1/accounts/") {
                 account(service, local).await
             } else if let Some(id) = path.strip_prefix("/v1/messages/") {
-                message(service, id)
+                match id.strip_suffix("/events") {
+                    Some(id) => followed(service, id, request.headers()),
+                    None => message(service, id),
+                }
             } else {
                 Err(nothing_there())
             }
@@ -194,10 +198,18 @@ async fn transaction(service: &Service, body: Incoming) -> Answer {
 
 fn message(service: &Service, text: &str) -> Answer {
     let id: MessageId = text.parse().map_err(|error| malformed(Code::MALFORMED, error))?;
-    service.status.message(id).map(|view| answer::object(&view)).ok_or_else(|| {
-        let reply = Reply::new(Code::UNKNOWN_RECIPIENT, "no such message here");
-        Refusal(StatusCode::NOT_FOUND, reply)
-    })
+    service.status.message(id).map(|view| answer::object(&view)).ok_or_else(no_such_message)
+}
+
+pub(super) fn no_such_message() -> Refusal {
+    let reply = Reply::new(Code::UNKNOWN_RECIPIENT, "no such message here");
+    Refusal(StatusCode::NOT_FOUND, reply)
+}
+
+fn followed(service: &Service, text: &str, headers: &HeaderMap) -> Answer {
+    let id: MessageId = text.parse().map_err(|error| malformed(Code::MALFORMED, error))?;
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    events::follow(service, id, last)
 }
 
 fn by_transaction(service: &Service, query: Option<&str>) -> Answer {

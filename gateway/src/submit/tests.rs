@@ -68,12 +68,20 @@ impl LocalChain for Chain {
     }
 }
 
-struct Status;
+#[derive(Default)]
+struct Status {
+    /// What has happened since.
+    more: Mutex<Vec<StepView>>,
+    ended: Mutex<bool>,
+}
 
 const ID: MessageId = MessageId([1; 32]);
 
 impl MessageStatus for Status {
     fn message(&self, id: MessageId) -> Option<MessageView> {
+        let mut steps = vec![StepView { state: "queued".into(), at_ms: 5 }];
+        steps.extend(self.more.lock().unwrap().iter().cloned());
+        let ended = *self.ended.lock().unwrap();
         (id == ID).then(|| MessageView {
             id: id.to_string(),
             direction: Direction::Out,
@@ -81,8 +89,8 @@ impl MessageStatus for Status {
             peer: "b1c2".into(),
             code: Some("2.1.5".into()),
             text: None,
-            steps: vec![StepView { state: "queued".into(), at_ms: 5 }],
-            outcome: None,
+            steps,
+            outcome: ended.then_some(Outcome::Delivered),
         })
     }
 
@@ -108,6 +116,7 @@ impl DryRuns for Echo {
 struct World {
     address: std::net::SocketAddr,
     chain: Arc<Chain>,
+    status: Arc<Status>,
     stop: watch::Sender<bool>,
     served: JoinHandle<io::Result<()>>,
 }
@@ -124,15 +133,16 @@ async fn world(token: Option<&str>) -> World {
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
     let token = token.map(|text| Token::new(text).unwrap());
+    let status = Arc::new(Status::default());
     let served = tokio::spawn(serve(
         listener,
         Arc::clone(&chain) as _,
-        Arc::new(Status),
+        Arc::clone(&status) as _,
         Arc::new(Echo),
         token,
         stopped,
     ));
-    World { address, chain, stop, served }
+    World { address, chain, status, stop, served }
 }
 
 impl World {
@@ -291,10 +301,9 @@ async fn a_token_is_asked_for_everywhere() {
 #[tokio::test]
 async fn without_a_token_only_loopback_is_served() {
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
-    let World { chain, stop, .. } = world(None).await;
-    let error = serve(listener, chain, Arc::new(Status), Arc::new(Echo), None, stop.subscribe())
-        .await
-        .unwrap_err();
+    let World { chain, status, stop, .. } = world(None).await;
+    let error =
+        serve(listener, chain, status, Arc::new(Echo), None, stop.subscribe()).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 }
 
@@ -307,4 +316,95 @@ async fn it_stops_though_a_client_lingers() {
     let ended = tokio::time::timeout(Duration::from_secs(5), world.served).await;
     ended.expect("stops within 5 s").unwrap().unwrap();
     drop(idle);
+}
+
+/// A follower's connection.
+struct Followed(TcpStream, String);
+
+impl Followed {
+    async fn of(world: &World, fields: &str) -> Self {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        let path = format!("/v1/messages/{ID}/events");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        Self(stream, String::new())
+    }
+
+    /// Reads until this was said; gives all that was said so far.
+    async fn until(&mut self, wanted: &str) -> &str {
+        while !self.1.contains(wanted) {
+            let mut bytes = [0; 4096];
+            let count = self.0.read(&mut bytes).await.unwrap();
+            assert_ne!(count, 0, "it ended with {:?} before {wanted:?}", self.1);
+            self.1.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+        }
+        &self.1
+    }
+}
+
+impl World {
+    fn step(&self, state: &str, at_ms: u64) {
+        self.status.more.lock().unwrap().push(StepView { state: state.into(), at_ms });
+    }
+}
+
+const QUEUED: &str = "id: 5.queued\nevent: step\ndata: {\"state\":\"queued\",\"at_ms\":5}\n\n";
+
+#[tokio::test]
+async fn a_follower_is_told_each_step_once_though_it_comes_back() {
+    let world = world(None).await;
+    let mut first = Followed::of(&world, "").await;
+    assert!(first.until(QUEUED).await.contains("content-type: text/event-stream"));
+    world.step("accepted", 8);
+    first.until("id: 8.accepted\n").await;
+    drop(first);
+
+    world.step("closing", 9);
+    let mut again = Followed::of(&world, "Last-Event-ID: 8.accepted\r\n").await;
+    let said = again.until("id: 9.closing\n").await;
+    assert!(!said.contains("queued") && !said.contains("8.accepted"), "{said}");
+    *world.status.ended.lock().unwrap() = true;
+    let said = again.until("\r\n0\r\n\r\n").await;
+    let (_, end) = said.split_once("id: end\nevent: end\ndata: ").unwrap();
+    assert!(end.contains(r#""outcome":"delivered""#), "{said}");
+
+    let path = format!("/v1/messages/{ID}/events");
+    let fields = "Host: localhost\r\nLast-Event-ID: end\r\n";
+    assert_eq!(world.get_with(&path, fields).await, (204, String::new()), "stay away");
+    let unknown = format!("/v1/messages/{}/events", "0".repeat(64));
+    assert_eq!(world.get(&unknown).await, (404, refused("5.1.1", "no such message here")));
+    assert_eq!(world.get("/v1/messages/xyz/events").await.0, 400);
+}
+
+#[tokio::test]
+async fn followers_are_counted_and_leave_room_for_submissions() {
+    let world = world(None).await;
+    let mut followers = Vec::new();
+    for _ in 0..FOLLOWERS_MAX {
+        let mut follower = Followed::of(&world, "").await;
+        follower.until(QUEUED).await;
+        followers.push(follower);
+    }
+    let mut late = Followed::of(&world, "Connection: close\r\n").await;
+    let said = late.until("4.4.5").await;
+    assert!(said.starts_with("HTTP/1.1 503 ") && said.contains("retry-after: 10\r\n"), "{said}");
+    assert_eq!(world.post(b"good").await.0, 200);
+
+    // They leave when the gateway stops, and do not keep it.
+    world.stop.send(true).unwrap();
+    let ended = tokio::time::timeout(DRAIN_TIMEOUT, world.served).await;
+    ended.expect("nobody is waited for").unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_place_is_free_again_when_its_follower_has_gone() {
+    let world = world(None).await;
+    for _ in 0..=FOLLOWERS_MAX {
+        let mut follower = Followed::of(&world, "").await;
+        // The one before may not be missed yet.
+        while follower.until("\n\n").await.starts_with("HTTP/1.1 503 ") {
+            follower = Followed::of(&world, "").await;
+        }
+        follower.until(QUEUED).await;
+    }
 }
