@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use bytes::Bytes;
 use distpos_proto::message::MessageId;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, StatusCode, Uri, header};
+use hyper::{Method, Request, StatusCode, Uri, body::Incoming, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
@@ -62,6 +62,26 @@ impl Client {
     /// A message; none if the gateway has not seen it.
     pub(super) async fn message(&self, id: MessageId) -> Result<Option<MessageView>, Failure> {
         self.get(&format!("/v1/messages/{id}")).await
+    }
+
+    /// The message's events; none if the gateway offers none now.
+    pub(super) async fn events(&self, id: MessageId) -> Option<Events> {
+        let open = async {
+            let stream = TcpStream::connect(&self.authority).await.ok()?;
+            let (mut sender, connection) =
+                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
+            let connection = AbortOnDrop(tokio::spawn(async move {
+                // Its end is the body's end.
+                let _ = connection.await;
+            }));
+            let request = self
+                .begun(Method::GET, &format!("/v1/messages/{id}/events"))
+                .body(Full::<Bytes>::default());
+            let response = sender.send_request(request.ok()?).await.ok()?;
+            let body = response.status().eq(&StatusCode::OK).then(|| response.into_body())?;
+            Some(Events { body, _connection: connection })
+        };
+        tokio::time::timeout(REQUEST_TIMEOUT, open).await.ok()?
     }
 
     pub(super) async fn by_transaction(&self, hash: &str) -> Result<MessagesView, Failure> {
@@ -150,15 +170,7 @@ impl Client {
         let stream = TcpStream::connect(&self.authority).await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, &self.authority)
-            .header(header::CONNECTION, "close");
-        if let Some(token) = &self.token {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.reveal()));
-        }
-        let request = request.body(Full::new(Bytes::from(body)))?;
+        let request = self.begun(method, path).body(Full::new(Bytes::from(body)))?;
         let exchange = async {
             let response = sender.send_request(request).await?;
             let status = response.status();
@@ -168,5 +180,50 @@ impl Client {
         };
         let (answer, _) = tokio::join!(exchange, connection);
         answer
+    }
+
+    /// A request without its body.
+    fn begun(&self, method: Method, path: &str) -> http::request::Builder {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, &self.authority)
+            .header(header::CONNECTION, "close");
+        match &self.token {
+            Some(token) => {
+                request.header(header::AUTHORIZATION, format!("Bearer {}", token.reveal()))
+            }
+            None => request,
+        }
+    }
+}
+
+/// A message's events, of which it only matters that there is one: what they tell is asked for.
+pub(super) struct Events {
+    body: Incoming,
+    _connection: AbortOnDrop,
+}
+
+impl Events {
+    /// Whether there is news; false once the stream has ended or broken off.
+    pub(super) async fn next(&mut self) -> bool {
+        loop {
+            match self.body.frame().await {
+                // A comment only says that it is still there, as does the first line.
+                Some(Ok(frame)) => match frame.data_ref() {
+                    Some(data) if data.starts_with(b"id:") => return true,
+                    _ => {}
+                },
+                Some(Err(_)) | None => return false,
+            }
+        }
+    }
+}
+
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }

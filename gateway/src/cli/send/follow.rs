@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use distpos_proto::message::MessageId;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     super::{Exit, Failure, say},
-    client::Client,
+    client::{Client, Events},
 };
-use crate::submit::{MessageView, Outcome, StepView};
+use crate::submit::{KEEP_ALIVE, MessageView, Outcome, StepView};
 
-/// How often the gateway is asked.
+/// How often a gateway without events is asked.
 const EVERY: Duration = Duration::from_millis(200);
+/// A stream that is silent for longer than two of its keep-alives is dead.
+const SILENT_MAX: Duration = KEEP_ALIVE.saturating_mul(2);
 
 /// How far a message was followed.
 pub(super) struct Followed {
@@ -29,8 +31,9 @@ impl Followed {
     }
 }
 
-/// Asks until the message has ended or the time is up. A gateway that does not answer meanwhile is
-/// asked again: the message is in its spool, and it may be restarting.
+/// Asks until the message has ended or the time is up: whenever the gateway's events say that there
+/// is something new, or every [`EVERY`] at a gateway that offers none. A gateway that does not answer
+/// meanwhile is asked again: the message is in its spool, and it may be restarting.
 pub(super) async fn to_the_end(
     client: &Client,
     id: MessageId,
@@ -39,7 +42,7 @@ pub(super) async fn to_the_end(
 ) -> Result<Followed, Failure> {
     let deadline = Instant::now() + time_max;
     let mut followed = Followed { view: None };
-    let mut told = 0;
+    let (mut told, mut news) = (0, News::default());
     loop {
         let silent = match client.message(id).await {
             Ok(view) => {
@@ -76,7 +79,37 @@ pub(super) async fn to_the_end(
                 }
             };
         }
-        tokio::time::sleep(EVERY).await;
+        news.wait(client, id, followed.view.is_some(), deadline).await;
+    }
+}
+
+/// What wakes whoever follows a message.
+#[derive(Default)]
+enum News {
+    /// It was not asked for events yet.
+    #[default]
+    Unasked,
+    Streamed(Events),
+    /// An older gateway, or one with too many followers.
+    Polled,
+}
+
+impl News {
+    /// Ends when there may be something new, and before `deadline`.
+    async fn wait(&mut self, client: &Client, id: MessageId, known: bool, deadline: Instant) {
+        if matches!(self, Self::Unasked) && known {
+            *self = client.events(id).await.map_or(Self::Polled, Self::Streamed);
+        }
+        if let Self::Streamed(events) = self {
+            let silent_max = (Instant::now() + SILENT_MAX).min(deadline);
+            match timeout_at(silent_max, events.next()).await {
+                Ok(true) => return,
+                Err(_) if silent_max == deadline => return,
+                // It broke off, has ended, or says nothing any more.
+                Ok(false) | Err(_) => *self = Self::Polled,
+            }
+        }
+        sleep(EVERY).await;
     }
 }
 
