@@ -188,7 +188,8 @@ pub async fn called(gateway: &Gateway, chain: ChainId) {
 /// to come back with later waits as they asked.
 async fn wake(gateway: &Gateway, chain: ChainId) {
     for (direction, state) in WAITING {
-        if let Err(error) = hasten(gateway, direction, (chain, state)).await {
+        let hastening = hasten(gateway, direction, (chain, state), is_about_reaching);
+        if let Err(error) = hastening.await {
             // It is due later in any case.
             gateway.emit(Event::Alert { what: format!("spool: {error}") });
             return;
@@ -196,10 +197,15 @@ async fn wake(gateway: &Gateway, chain: ChainId) {
     }
 }
 
-async fn hasten(
+/// Makes due now what waits in one state for a reason that `applies`, some at a time.
+///
+/// # Errors
+/// [`SpoolError`] if the spool cannot be read or written; what was hastened before is due.
+pub async fn hasten(
     gateway: &Gateway,
     direction: Direction,
     group: (ChainId, State),
+    applies: fn(Option<&Reply>) -> bool,
 ) -> Result<(), SpoolError> {
     let now = gateway.now();
     // Nearly always there is nothing, and nothing to write.
@@ -208,9 +214,9 @@ async fn hasten(
     }
     let mut place = Some(Place::all_until(now));
     while let Some(from) = place {
-        let hastening = gateway.spool.transact(move |tx| {
-            tx.hasten(direction, group, now, (from, WOKEN_AT_ONCE), is_about_reaching)
-        });
+        let hastening = gateway
+            .spool
+            .transact(move |tx| tx.hasten(direction, group, now, (from, WOKEN_AT_ONCE), applies));
         place = hastening.await?;
     }
     Ok(())

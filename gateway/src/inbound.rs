@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use distpos_proto::chain::ChainId;
-use distpos_spool::{Batch, Direction, SpoolError, State};
+use distpos_spool::{Batch, Direction, SpoolError, State, Tx};
 
 use crate::{
     event::Event,
@@ -22,6 +22,7 @@ use crate::{
     queue::change,
     standing,
     stop::Stop,
+    suspension,
     work::{self, Group},
 };
 
@@ -84,6 +85,15 @@ async fn judge(
     batches: Vec<Batch>,
 ) -> Result<(), SpoolError> {
     let claim = deliver::Claim::new(source, state, &batches);
+    // What the own chain has been told already goes on: it may have it.
+    if matches!(state, State::Claimed | State::Suspended) {
+        let now = gateway.now();
+        let suspended = |tx: &Tx<'_>| tx.pair_suspension(Direction::Inbound, source, now);
+        if gateway.spool.read(suspended)?.is_some() {
+            let (direction, ids) = (Direction::Inbound, claim.ids().to_vec());
+            return suspension::wait(gateway, direction, source, ids, state).await;
+        }
+    }
     let verdict = async {
         // Delivered but not removable from the spool would mean repeating without end.
         gateway.spool.healthy()?;

@@ -26,6 +26,7 @@ pub mod service;
 pub mod standing;
 pub mod stop;
 pub mod submit;
+pub mod suspension;
 #[cfg(test)]
 mod testing;
 pub mod transition;

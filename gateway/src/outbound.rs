@@ -18,6 +18,7 @@ use crate::{
     gateway::Gateway,
     queue::change,
     stop::Stop,
+    suspension,
     watchdog::Task,
     work::{self, Group},
 };
@@ -49,13 +50,15 @@ pub mod sibling;
 pub mod simulate;
 
 /// Runs until asked to stop: one task watches the chain, one works on what is due, one looks whether
-/// chains that were away are back, one tells what takes long; one minds the clock, for both directions.
+/// chains that were away are back, one tells what takes long; one minds the clock and
+/// one what was suspended, for both directions.
 pub async fn run(gateway: Arc<Gateway>, stop: Stop) {
     tokio::join!(
         gateway.tasks.pulse(Task::Watch, watch::run(&gateway, &stop)),
         probe::run(&gateway, &stop),
         notice::run(&gateway, &stop),
         back::run(&gateway, &stop),
+        suspension::run(&gateway, &stop),
         work::run(gateway.clone(), Direction::Outbound, stop.clone(), step),
     );
 }

@@ -15,6 +15,7 @@ use distpos_spool::{Direction, NewBatch, SpoolError, State, Tx};
 use crate::{
     event::Event,
     gateway::{CLAIMED_MESSAGES_MAX, Gateway, SUSPENDED_MESSAGES_MAX},
+    suspension,
     trust::dns,
 };
 
@@ -71,7 +72,8 @@ fn refusal(gateway: &Gateway, source: ChainId, count: usize) -> Option<Reply> {
     let state = gateway.spool.healthy().and_then(|()| {
         gateway.spool.read(|tx| {
             let claimed = tx.count_for(Direction::Inbound, source, State::Claimed)?;
-            Ok::<_, SpoolError>((claimed, tx.frozen(source)?.is_some()))
+            let suspended = tx.pair_suspension(Direction::Inbound, source, gateway.now())?;
+            Ok::<_, SpoolError>((claimed, tx.frozen(source)?.is_some(), suspended))
         })
     });
     match state {
@@ -80,8 +82,11 @@ fn refusal(gateway: &Gateway, source: ChainId, count: usize) -> Option<Reply> {
             tracing::warn!(target: "distpos", "spool: {error}");
             Some(Reply::new(Code::SPOOL_FULL, "the spool takes nothing now").retry_after(60))
         }
-        Ok((_, true)) => Some(Reply::new(Code::CONFLICT, "frozen after conflicting evidence")),
-        Ok((claimed, false)) => {
+        Ok((_, true, _)) => Some(Reply::new(Code::CONFLICT, "frozen after conflicting evidence")),
+        Ok((_, false, Some(suspended))) => {
+            Some(suspension::refusal(&suspended, source, gateway.now()))
+        }
+        Ok((claimed, false, None)) => {
             let full = claimed.saturating_add(count as u64) > CLAIMED_MESSAGES_MAX;
             let text = format!("{claimed} messages of {source} are waiting for their proofs");
             full.then(|| Reply::new(Code::RATE_LIMIT, text).retry_after(10))

@@ -18,6 +18,7 @@ use crate::{
     event::Event,
     gateway::Gateway,
     outbound::{bounce, silence},
+    suspension,
     transition::{Later, shift, to},
 };
 
@@ -30,6 +31,12 @@ pub async fn send(gateway: &Gateway, peer: ChainId, batches: Vec<Batch>) -> Resu
     if gateway.spool.read(|tx| tx.frozen(peer))?.is_some() {
         let reply = Reply::new(Code::NOT_NOW, format!("{peer} is frozen after a conflict"));
         return defer(gateway, peer, ids(&batches), Cause::Hint, reply).await;
+    }
+    let now = gateway.now();
+    let suspended = |tx: &Tx<'_>| tx.pair_suspension(Direction::Outbound, peer, now);
+    if gateway.spool.read(suspended)?.is_some() {
+        let (direction, ids) = (Direction::Outbound, ids(&batches));
+        return suspension::wait(gateway, direction, peer, ids, State::Queued).await;
     }
     match contact::reach(gateway, peer).await {
         Ok(route) => offer(gateway, &route, &batches).await,

@@ -70,6 +70,8 @@ tasks! {
     Probe "probe" 600 "probes chains that could not be reached";
     /// Tells of delays.
     Notices "notices" 600 "tells which messages take long";
+    /// Ends suspensions.
+    Suspensions "suspensions" 600 "ends suspensions of chains when their time is up";
     /// Minds the clock.
     Clock "clock" 600 "notices a clock that was set back";
     /// Notices gaps of sequences.

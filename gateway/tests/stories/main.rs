@@ -46,5 +46,6 @@ mod faults;
 mod kills;
 mod seeds;
 mod siblings;
+mod suspended;
 mod waiting;
 mod watchdog;
