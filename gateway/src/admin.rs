@@ -15,6 +15,8 @@
 //! | `POST /v1/queue/{act}` | `flush`, `hold`, `release`, `requeue`, `expire`, `drop` |
 //! | `GET /v1/trust` | what DNS has told of other chains' keys |
 //! | `POST /v1/trust/{cid}/forget` | forgets it: the next answer is a first one again |
+//! | `GET /v1/chains/suspended` | which pairs of chains are suspended, until when and why |
+//! | `POST /v1/chains/{cid}/suspend`, `POST /v1/chains/{cid}/resume` | suspends its pairs with the own chain, lets them go on |
 //! | `POST /v1/chains/{cid}/thaw` | believes a frozen chain again |
 //!
 //! What changes something is a `POST` with a `reason` ([`Reason`]), and is logged with who asked
@@ -36,12 +38,14 @@ use crate::{gateway::Gateway, stop::Stop, submit::answer};
 
 mod accounts;
 mod calls;
+mod chains;
 mod queue;
 mod reason;
 mod refusal;
 mod socket;
 mod view;
 
+pub use chains::{ResumeAsked, SuspendAsked, SuspendedView};
 pub use queue::{EnvelopeView, QueueAsked, TraceView};
 pub use reason::{Reason, ReasonError};
 pub use socket::{Socket, SocketError};

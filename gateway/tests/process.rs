@@ -23,6 +23,9 @@ mod admin;
 #[path = "process/administrator.rs"]
 mod administrator;
 
+#[path = "process/chain.rs"]
+mod chain;
+
 #[path = "process/crash.rs"]
 mod crash;
 

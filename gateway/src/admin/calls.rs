@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     Admin, BODY_BYTES_MAX, Caller, ForgottenView, FrozenView, GatewayView, Reason, Reasoned,
-    Refusal, ThawedView, accounts, queue,
+    Refusal, ThawedView, accounts, chains, queue,
 };
 use crate::{
     gateway::Anchor,
@@ -47,6 +47,7 @@ fn read(admin: &Admin, path: &str, query: Option<&str>) -> Answer {
         ["standing"] => standings(admin),
         ["trust"] => trust(admin),
         ["standing", subject] => standing(admin, subject, query),
+        ["chains", "suspended"] => chains::suspended(&admin.gateway),
         ["queue"] => queue::list(&admin.gateway, query),
         ["queue", "summary"] => queue::summary(&admin.gateway, query),
         ["queue", "reasons"] => queue::reasons(&admin.gateway, query),
@@ -66,6 +67,8 @@ async fn change(admin: &Admin, caller: Caller, path: &str, body: &[u8]) -> Answe
     let segments = segments(path)?;
     let mut call = Call { admin, caller, body, path, reason: None };
     let answered = match segments.as_slice() {
+        ["chains", chain, "suspend"] => chains::suspend(&mut call, chain).await,
+        ["chains", chain, "resume"] => chains::resume(&mut call, chain).await,
         ["chains", chain, "thaw"] => thaw(&mut call, chain).await,
         ["trust", chain, "forget"] => forget(&mut call, chain).await,
         ["queue", verb] => queue::act(&mut call, verb).await.map(|done| answer::object(&done)),

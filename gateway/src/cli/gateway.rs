@@ -9,6 +9,7 @@ use crate::config::Config;
 
 mod accounts;
 mod admin_client;
+mod chain;
 mod check;
 mod delivery;
 mod evm;
@@ -57,6 +58,9 @@ enum Command {
     /// Correspondent accounts: what peers owe and are owed.
     #[command(subcommand)]
     Account(accounts::Command),
+    /// Other chains: suspend what goes to them or comes from them, and let it go on.
+    #[command(subcommand)]
+    Chain(chain::Command),
     /// What waits, why, and what is done about it.
     #[command(subcommand)]
     Queue(queue::Command),
@@ -105,6 +109,7 @@ pub(super) fn execute(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Records(arguments) => records::execute(&arguments),
         Command::Trust(command) => trust::execute(command),
         Command::Account(command) => super::block_on(accounts::execute(command)),
+        Command::Chain(command) => super::block_on(chain::execute(command)),
         Command::Queue(command) => super::block_on(queue::execute(command)),
         Command::Trace(arguments) => super::block_on(trace::execute(&arguments)),
         Command::Standing(command) => super::block_on(standing::execute(command)),
