@@ -5,7 +5,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -16,7 +15,6 @@ use distpos_proto::{
 };
 use distpos_resolver::{CHAINS_MAX_DEFAULT, Options, StaticRoute};
 use serde::Deserialize;
-use thiserror::Error;
 
 use crate::{bytes::Bytes, peer::server::ServerLimits};
 
@@ -30,14 +28,17 @@ pub mod account;
 pub mod chain;
 pub mod check;
 mod credentials;
+mod error;
 mod look_up;
 pub mod metrics;
 pub mod peer;
 mod place;
 pub mod policy;
+mod read;
 pub mod text;
 
 pub use credentials::{Token, TokenError};
+pub use error::{ConfigError, ConfigErrors};
 
 /// A gateway's whole configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -46,6 +47,9 @@ pub struct Config {
     /// The file it was read from; only for messages.
     #[serde(skip)]
     pub file: PathBuf,
+    /// Where its keys stand; only for messages.
+    #[serde(skip)]
+    places: place::Places,
     /// The own chain, and how it is reached.
     pub chain: Chain,
     /// The own keys, and those of the chain's other gateways.
@@ -111,8 +115,10 @@ pub struct Spool {
 #[serde(deny_unknown_fields, default)]
 pub struct Listen {
     /// Other gateways (TLS).
+    #[serde(deserialize_with = "text::socket")]
     pub peers: SocketAddr,
     /// Users (HTTP): loopback, or with a token.
+    #[serde(deserialize_with = "text::socket")]
     pub submission: SocketAddr,
     /// File with the token that users must show; it must not be readable for others.
     pub token: Option<PathBuf>,
@@ -159,6 +165,7 @@ pub struct Resolver {
     #[serde(deserialize_with = "text::list")]
     pub roots: Vec<HostName>,
     /// Name servers; empty: those of the system.
+    #[serde(deserialize_with = "text::sockets")]
     pub servers: Vec<SocketAddr>,
     /// Where DNSSEC's trust begins: `"root"`, or a file of DNSKEY records; none: nothing is
     /// validated.
@@ -246,65 +253,7 @@ impl Default for Log {
     }
 }
 
-/// What is wrong with the configuration, and where. The operator's fault; nothing to retry.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub struct ConfigError {
-    /// The file.
-    pub file: PathBuf,
-    /// The line, from 1, if it has one.
-    pub line: Option<usize>,
-    /// The key's full name, if it is about one.
-    pub key: Option<String>,
-    /// What was found and what was expected.
-    pub what: String,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        if let Some(key) = &self.key {
-            write!(f, ": {key}")?;
-        }
-        write!(f, ": {}", self.what)
-    }
-}
-
 impl Config {
-    /// Longest configuration file, in bytes: a wrong path must not fill memory.
-    pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
-
-    /// Reads a file. Paths in it become relative to the file's directory.
-    ///
-    /// # Errors
-    /// [`ConfigError`] names file, line and key.
-    pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        let text = read(file).map_err(|what| ConfigError {
-            file: file.into(),
-            line: None,
-            key: None,
-            what,
-        })?;
-        Self::parse(&text, file)
-    }
-
-    /// Reads the text of a file, which need not exist.
-    ///
-    /// # Errors
-    /// [`ConfigError`] names file, line and key.
-    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        let mut config: Self =
-            toml::from_str(text).map_err(|error| place::explain(&error, text, file))?;
-        config.file = file.into();
-        config.rebase(file.parent().unwrap_or(Path::new("")));
-        match check::refusal(&config) {
-            None => Ok(config),
-            Some((key, what)) => Err(place::at_key(key, what, text, file)),
-        }
-    }
-
     /// What the resolver is told.
     #[must_use]
     pub fn resolver_options(&self) -> Options {
@@ -377,17 +326,6 @@ impl Config {
             *path = base.join(&*path);
         }
     }
-}
-
-fn read(file: &Path) -> Result<String, String> {
-    let length = std::fs::metadata(file).map_err(|error| error.to_string())?.len();
-    if length > Config::FILE_BYTES_MAX {
-        return Err(format!(
-            "file has {length} bytes, expected at most {}",
-            Config::FILE_BYTES_MAX
-        ));
-    }
-    std::fs::read_to_string(file).map_err(|error| error.to_string())
 }
 
 const fn one() -> usize {

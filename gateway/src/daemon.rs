@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -45,6 +46,7 @@ mod own;
 pub(crate) mod status;
 
 use keys::OwnKeys;
+pub(crate) use keys::key_set;
 
 pub use correspondents::Configured;
 pub(crate) use node::evm_config;
@@ -111,13 +113,12 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 /// What kept it from starting.
 pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Daemon> {
     let directory = &config.identity.directory;
-    let keys = Keyring::load(directory)
-        .with_context(|| format!("identity.directory {}", directory.display()))?;
+    let keys = Keyring::load(directory).with_context(|| config.place("identity.directory"))?;
     let tls = keys.tls()?;
     let own_keys = OwnKeys::of(&config);
-    let chain_keys = own_keys.read(&keys)?;
+    let chain_keys = own_keys.read(&keys).map_err(|fault| fault.of(&config))?;
     let spool = Spool::open(&config.spool.directory)
-        .with_context(|| format!("spool.directory {}", config.spool.directory.display()))?;
+        .with_context(|| at_path(&config, "spool.directory", &config.spool.directory))?;
     let clock = clock::system();
     let (stopper, stop) = stop::channel();
     let memory_max = config.limits.memory_max.0;
@@ -128,21 +129,21 @@ pub async fn start(config: Config, events: Arc<dyn Events>) -> anyhow::Result<Da
     let resolver = resolver(&config, &clock, &spool, &counted)?;
     let peers = TcpListener::bind(config.listen.peers)
         .await
-        .with_context(|| format!("listen.peers {}", config.listen.peers))?;
-    let submission = TcpListener::bind(config.listen.submission)
-        .await
-        .with_context(|| format!("listen.submission {}", config.listen.submission))?;
+        .with_context(|| format!("{} {}", config.place("listen.peers"), config.listen.peers))?;
+    let submission = TcpListener::bind(config.listen.submission).await.with_context(|| {
+        format!("{} {}", config.place("listen.submission"), config.listen.submission)
+    })?;
     let scrapes = match config.metrics.listen {
         None => None,
-        Some(at) => {
-            Some(TcpListener::bind(at).await.with_context(|| format!("metrics.listen {at}"))?)
-        }
+        Some(at) => Some(
+            TcpListener::bind(at)
+                .await
+                .with_context(|| format!("{} {at}", config.place("metrics.listen")))?,
+        ),
     };
-    let socket = Socket::bind(&config.admin_socket()).await.context("admin.socket")?;
-    let token = match &config.listen.token {
-        Some(file) => Some(config::Token::load(file).context("listen.token")?),
-        None => None,
-    };
+    let socket =
+        Socket::bind(&config.admin_socket()).await.with_context(|| config.place("admin.socket"))?;
+    let token = config.token()?;
     let gateway = Arc::new(Gateway {
         clock,
         random: Mutex::new(Box::new(StdRng::try_from_rng(&mut rand::rngs::SysRng)?)),
@@ -313,6 +314,11 @@ impl Daemon {
     pub fn abort(mut self) {
         self.tasks.abort_all();
     }
+}
+
+/// Where a key stands, and the path that it names.
+fn at_path(config: &Config, key: &str, path: &Path) -> String {
+    format!("{} {}", config.place(key), path.display())
 }
 
 /// What peers may use of this gateway.

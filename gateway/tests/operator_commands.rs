@@ -167,12 +167,15 @@ fn check_explains_and_exits_with_78() {
     let keys = format!("[identity]\nkeys = [\"{stranger}\"]");
     let (code, text) = with(&CONFIG.replace("[identity]", &keys));
     assert_eq!(code, Some(78));
-    assert!(text.contains("problem: identity.keys: does not hold this gateway's own"), "{text}");
+    assert!(text.contains(": identity.keys: does not hold this gateway's own"), "{text}");
 
     fs::set_permissions(home.path("keys/tls.key"), fs::Permissions::from_mode(0o644)).unwrap();
     let (code, text) = with(CONFIG);
     assert_eq!(code, Some(78));
-    assert!(text.contains("problem: identity.directory: "), "{text}");
+    assert!(
+        text.contains("problem: gateway.toml:") && text.contains(": identity.directory: "),
+        "{text}"
+    );
     assert!(text.contains("644"), "{text}");
 }
 

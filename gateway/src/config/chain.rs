@@ -198,18 +198,19 @@ impl TryFrom<RawChain> for Chain {
             (Family::Ledger, Some(node), None) => Node::Ledger(node),
             (Family::Evm, None, Some(RawEvmNode(node))) => Node::Evm(node),
             (Family::Attested, ..) => {
-                return Err(
-                    "family is attested, expected ledger or evm; proof may be attested".into()
-                );
+                let what = "family is attested, expected ledger or evm; proof may be attested";
+                return Err(text::at("family", what));
             }
             (family @ (Family::Ledger | Family::Evm), ..) => {
-                return Err(format!("family is {family}, expected one table, [chain.{family}]"));
+                let what = format!("family is {family}, expected one table, [chain.{family}]");
+                return Err(text::at("family", what));
             }
         };
         let proof = raw.proof.unwrap_or(raw.family);
         if proof != raw.family && proof != Family::Attested {
             let family = raw.family;
-            return Err(format!("proof is {proof}, expected {family} or attested"));
+            let what = format!("proof is {proof}, expected {family} or attested");
+            return Err(text::at("proof", what));
         }
         Ok(Self { id: raw.id, proof, node })
     }
@@ -224,29 +225,38 @@ impl TryFrom<RawEvm> for RawEvmNode {
             .ok()
             .and_then(|bytes| bytes.try_into().ok())
             .ok_or_else(|| {
-                format!("contract is {:?}, expected 0x and 40 hex digits", raw.contract)
+                let found = &raw.contract;
+                text::at(
+                    "contract",
+                    format!("contract is {found:?}, expected 0x and 40 hex digits"),
+                )
             })?;
         let finality = match (raw.finality.as_deref(), raw.confirmations) {
             (None | Some("finalized"), None) => Finality::Finalized,
             (None, Some(count)) => Finality::Confirmations(count),
             (Some(_), Some(_)) => {
-                return Err("finality and confirmations are both set, expected one of them".into());
+                let what = "finality and confirmations are both set, expected one of them";
+                return Err(text::at("finality", what));
             }
             (Some(other), None) => {
-                return Err(format!(
+                let what = format!(
                     "finality is {other:?}, expected \"finalized\" or, in its place, confirmations = 12"
-                ));
+                );
+                return Err(text::at("finality", what));
             }
         };
         if raw.poll < POLL_MIN {
             let (found, least) = (raw.poll, POLL_MIN);
-            return Err(format!("poll is {found:?}, expected {least:?} or more"));
+            let what = format!("poll is {found:?}, expected {least:?} or more");
+            return Err(text::at("poll", what));
         }
         let keys = keys_of(raw.key)?;
-        let fee_max = raw.fee_max.as_deref().map_or(Ok(evm::FEE_MAX_DEFAULT), fee)?;
+        let fee_max = raw.fee_max.as_deref().map_or(Ok(evm::FEE_MAX_DEFAULT), fee);
+        let fee_max = fee_max.map_err(|what| text::at("fee_max", what))?;
         if raw.fee_bump_after < FEE_BUMP_AFTER_MIN {
             let (found, least) = (raw.fee_bump_after, FEE_BUMP_AFTER_MIN);
-            return Err(format!("fee_bump_after is {found:?}, expected {least:?} or more"));
+            let what = format!("fee_bump_after is {found:?}, expected {least:?} or more");
+            return Err(text::at("fee_bump_after", what));
         }
         let RawEvm { rpc, quorum, chain_id, from_block, poll, password, fee_bump_after, .. } = raw;
         let RawEvm { head_age_max, balance_min, .. } = raw;
@@ -271,17 +281,21 @@ impl TryFrom<RawEvm> for RawEvmNode {
 fn check_nodes(rpc: &[String], quorum: usize) -> Result<(), String> {
     if let Some(other) = rpc.iter().find(|url| !url.starts_with("http://")) {
         let other = shown(other);
-        return Err(format!("rpc is {other:?}, expected an address that starts with http://"));
+        let what = format!("rpc is {other:?}, expected an address that starts with http://");
+        return Err(text::at("rpc", what));
     }
     if !(1..=NODES_MAX).contains(&rpc.len()) {
-        return Err(format!("rpc has {} addresses, expected 1 to {NODES_MAX}", rpc.len()));
+        let what = format!("rpc has {} addresses, expected 1 to {NODES_MAX}", rpc.len());
+        return Err(text::at("rpc", what));
     }
     if let Some(twice) = rpc.iter().enumerate().find(|(at, url)| rpc[..*at].contains(url)) {
         let twice = shown(twice.1);
-        return Err(format!("rpc has {twice:?} twice: one node agrees with itself"));
+        let what = format!("rpc has {twice:?} twice: one node agrees with itself");
+        return Err(text::at("rpc", what));
     }
     if !(1..=rpc.len()).contains(&quorum) {
-        return Err(format!("quorum is {quorum}, expected 1 to {}, the nodes in rpc", rpc.len()));
+        let what = format!("quorum is {quorum}, expected 1 to {}, the nodes in rpc", rpc.len());
+        return Err(text::at("quorum", what));
     }
     Ok(())
 }
@@ -302,7 +316,8 @@ fn keys_of(key: OneOrMore) -> Result<Vec<PathBuf>, String> {
         OneOrMore::More(files) => files,
     };
     if keys.is_empty() || keys.len() > KEYS_MAX {
-        return Err(format!("key names {} files, expected 1 to {KEYS_MAX}", keys.len()));
+        let what = format!("key names {} files, expected 1 to {KEYS_MAX}", keys.len());
+        return Err(text::at("key", what));
     }
     Ok(keys)
 }

@@ -10,17 +10,26 @@ use distpos_proto::{
 
 use super::{Admin, Config, GasBudget, Hooks, Limits, Node, policy::POINTS_AT_FIRST};
 
-/// The first thing that makes the configuration unusable: its key, and what is wrong with it.
-pub(super) fn refusal(config: &Config) -> Option<(&'static str, String)> {
-    submission_is_guarded(config)
-        .or_else(|| own_chain_is_no_peer(config))
-        .or_else(|| threshold_fits(config))
-        .or_else(|| roots_are_asked(config))
-        .or_else(|| level_is_a_filter(config))
-        .or_else(|| hooks_can_be_asked(config))
-        .or_else(|| rules_name_local_addresses(config))
-        .or_else(|| socket_path_fits(config))
-        .or_else(|| memory_suffices(config))
+/// The key of an array's table is named with its number: `policy.rule[1].sender`.
+pub(super) type Refusal = (String, String);
+
+/// Everything that makes the configuration unusable: each key, and what is wrong with it.
+pub(super) fn refusals(config: &Config) -> Vec<Refusal> {
+    let single = [
+        submission_is_guarded(config),
+        threshold_fits(config),
+        roots_are_asked(config),
+        level_is_a_filter(config),
+        hooks_answer_in_time(config),
+        socket_path_fits(config),
+        memory_suffices(config),
+    ];
+    let mut found: Vec<Refusal> =
+        single.into_iter().flatten().map(|(key, what)| (key.to_owned(), what)).collect();
+    found.extend(own_chain_is_no_peer(config));
+    found.extend(hooks_are_here(config));
+    found.extend(rules_name_local_addresses(config));
+    found
 }
 
 fn submission_is_guarded(config: &Config) -> Option<(&'static str, String)> {
@@ -40,13 +49,14 @@ fn memory_suffices(config: &Config) -> Option<(&'static str, String)> {
         .then(|| ("limits.memory_max", format!("found {found}, expected at least {least}")))
 }
 
-fn own_chain_is_no_peer(config: &Config) -> Option<(&'static str, String)> {
+fn own_chain_is_no_peer(config: &Config) -> impl Iterator<Item = Refusal> {
     let own = config.chain.id;
-    let what = format!("found {own}, expected other chains: that is chain.id");
-    if config.peers.contains_key(&own) {
-        return Some(("peer", what));
-    }
-    config.routes.contains_key(&own).then_some(("route", what))
+    let named =
+        [("peer", config.peers.contains_key(&own)), ("route", config.routes.contains_key(&own))];
+    named.into_iter().filter(|(_, is_there)| *is_there).map(move |(table, _)| {
+        let what = format!("found {own}, expected other chains: that is chain.id");
+        (format!("{table}.{own}"), what)
+    })
 }
 
 fn threshold_fits(config: &Config) -> Option<(&'static str, String)> {
@@ -87,26 +97,31 @@ fn level_is_a_filter(config: &Config) -> Option<(&'static str, String)> {
     })
 }
 
-fn hooks_can_be_asked(config: &Config) -> Option<(&'static str, String)> {
+fn hooks_answer_in_time(config: &Config) -> Option<(&'static str, String)> {
+    let (found, least, most) =
+        (config.policy.hooks.timeout, Hooks::TIMEOUT_MIN, Hooks::TIMEOUT_MAX);
+    (!(least..=most).contains(&found)).then(|| {
+        ("policy.hooks.timeout", format!("found {found:?}, expected {least:?} to {most:?}"))
+    })
+}
+
+fn hooks_are_here(config: &Config) -> impl Iterator<Item = Refusal> {
     let hooks = &config.policy.hooks;
-    if !(Hooks::TIMEOUT_MIN..=Hooks::TIMEOUT_MAX).contains(&hooks.timeout) {
-        let (found, least, most) = (hooks.timeout, Hooks::TIMEOUT_MIN, Hooks::TIMEOUT_MAX);
-        let what = format!("found {found:?}, expected {least:?} to {most:?}");
-        return Some(("policy.hooks.timeout", what));
-    }
-    let (key, url) = hooks.named().find(|(_, url)| !url.is_loopback() && !hooks.allow_remote)?;
-    let what = format!(
-        "{url} is not on this host, expected policy.hooks.allow_remote = true beside it: messages \
-         travel there in the clear"
-    );
-    Some((key, what))
+    let away = hooks.named().filter(|(_, url)| !url.is_loopback() && !hooks.allow_remote);
+    away.map(|(key, url)| {
+        let what = format!(
+            "{url} is not on this host, expected policy.hooks.allow_remote = true beside it: \
+             messages travel there in the clear"
+        );
+        (key.to_owned(), what)
+    })
 }
 
 /// A whole address in a rule would never match, and let everything through that it was to stop.
 /// Only where its front is a chain that is named elsewhere: other chains' addresses may look so too.
-fn rules_name_local_addresses(config: &Config) -> Option<(&'static str, String)> {
+fn rules_name_local_addresses(config: &Config) -> impl Iterator<Item = Refusal> {
     let whole = |local: &Local| local.as_str().parse::<Address>().ok();
-    config.policy.rules.as_slice().iter().enumerate().find_map(|(at, rule)| {
+    config.policy.rules.as_slice().iter().enumerate().filter_map(move |(at, rule)| {
         let known = |chain: &ChainId| {
             let named = config.peers.contains_key(chain) || config.routes.contains_key(chain);
             rule.chain == Some(*chain) || named
@@ -121,7 +136,7 @@ fn rules_name_local_addresses(config: &Config) -> Option<(&'static str, String)>
             at + 1,
             address.local()
         );
-        Some(("policy.rule", what))
+        Some((format!("policy.rule[{}].{name}", at + 1), what))
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::{fmt, os::unix::fs::PermissionsExt, path::Path};
 
+use super::{Config, ConfigError};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -27,6 +28,18 @@ pub enum TokenError {
         /// Characters found.
         found: usize,
     },
+}
+
+impl Config {
+    /// What users must show; none if nothing.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names `listen.token`, and what was found in its file.
+    pub fn token(&self) -> Result<Option<Token>, ConfigError> {
+        let Some(file) = &self.listen.token else { return Ok(None) };
+        let wrong = |error| self.wrong("listen.token", format_args!("{} {error}", file.display()));
+        Token::load(file).map(Some).map_err(wrong)
+    }
 }
 
 impl Token {

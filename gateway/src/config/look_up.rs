@@ -43,10 +43,6 @@ impl Config {
         };
         lookup.map_err(|error| self.wrong("resolver.servers", error.to_string()))
     }
-
-    fn wrong(&self, key: &str, what: String) -> ConfigError {
-        ConfigError { file: self.file.clone(), line: None, key: Some(key.into()), what }
-    }
 }
 
 fn read(file: &Path) -> Result<TrustAnchors, String> {

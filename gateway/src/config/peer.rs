@@ -38,6 +38,7 @@ pub struct Gateway {
     #[serde(deserialize_with = "text::list")]
     pub spki: Vec<SpkiPin>,
     /// Its address, where the host name is not to be looked up.
+    #[serde(default, deserialize_with = "text::optional_ip")]
     pub address: Option<IpAddr>,
 }
 
@@ -138,15 +139,21 @@ impl TryFrom<RawRoute> for Route {
             (None, Some(gateways)) => {
                 if let Some(wrong) = gateways.iter().find(|g| !(1..=2).contains(&g.spki.len())) {
                     let (host, found) = (&wrong.host, wrong.spki.len());
-                    return Err(format!("gateway {host} has {found} spki pins, expected 1 or 2"));
+                    let what = format!("gateway {host} has {found} spki pins, expected 1 or 2");
+                    return Err(text::at("gateways", what));
                 }
                 match gateways.len() {
                     1..=6 => Ok(Self::Gateways(gateways)),
-                    found => Err(format!("found {found} gateways, expected 1 to 6")),
+                    found => Err(text::at(
+                        "gateways",
+                        format!("found {found} gateways, expected 1 to 6"),
+                    )),
                 }
             }
             (None, None) => Err("found neither domain nor gateways, expected one of them".into()),
-            (Some(_), Some(_)) => Err("found domain and gateways, expected one of them".into()),
+            (Some(_), Some(_)) => {
+                Err(text::at("domain", "found domain and gateways, expected one of them"))
+            }
         }
     }
 }
@@ -158,10 +165,11 @@ impl TryFrom<RawPeer> for Peer {
         let anchor = anchor(&raw)?;
         let gone = [("asset", &raw.asset), ("value_max", &raw.value_max), ("assets", &raw.assets)];
         if let Some((key, _)) = gone.iter().find(|(_, value)| value.is_some()) {
-            return Err(format!(
+            let what = format!(
                 "found {key}, which is a key no more: what a chain may owe stands in its account, \
                  on the chain itself (`distpos-gateway account open`, docs/credit.md)"
-            ));
+            );
+            return Err(text::at(key, what));
         }
         let RawPeer { account: accounts, gas_max, gas_window, .. } = raw;
         Ok(Self { anchor, accounts, gas_max, gas_window })
@@ -170,25 +178,36 @@ impl TryFrom<RawPeer> for Peer {
 
 fn anchor(raw: &RawPeer) -> Result<Option<StaticAnchor>, String> {
     if raw.keys.is_empty() {
-        let others = raw.th.is_some()
-            || raw.genesis.is_some()
-            || raw.family.is_some()
-            || raw.outbox.is_some();
-        return match others {
-            true => Err("found th, genesis, family or outbox without keys, expected keys".into()),
-            false => Ok(None),
+        let others = [
+            ("th", raw.th.is_some()),
+            ("genesis", raw.genesis.is_some()),
+            ("family", raw.family.is_some()),
+            ("outbox", raw.outbox.is_some()),
+        ];
+        return match others.iter().find(|(_, is_there)| *is_there) {
+            Some((key, _)) => {
+                let what = "found th, genesis, family or outbox without keys, expected keys";
+                Err(text::at(key, what))
+            }
+            None => Ok(None),
         };
     }
-    let genesis = raw.genesis.ok_or("found keys, expected genesis beside them")?;
-    let family = raw.family.ok_or("found keys, expected family beside them")?;
+    let beside = |key| text::at("keys", format!("found keys, expected {key} beside them"));
+    let genesis = raw.genesis.ok_or_else(|| beside("genesis"))?;
+    let family = raw.family.ok_or_else(|| beside("family"))?;
+    let wrong = |what: String| text::at("outbox", what);
     let outbox = match &raw.outbox {
-        Some(text) => text::parse_hex(text).map_err(|what| format!("outbox: {what}"))?,
+        Some(text) => text::parse_hex(text).map_err(|what| wrong(format!("outbox: {what}")))?,
         None if family == Family::Ledger => LEDGER_OUTBOX.into(),
-        None => return Err(format!("family is {family}, expected outbox beside it")),
+        None => {
+            let what = format!("family is {family}, expected outbox beside it");
+            return Err(text::at("family", what));
+        }
     };
-    outbox_fits(&outbox, family)?;
+    outbox_fits(&outbox, family).map_err(wrong)?;
+    let keys = KeySet::new(raw.keys.iter().copied(), raw.th.unwrap_or(1));
     let keys =
-        KeySet::new(raw.keys.iter().copied(), raw.th.unwrap_or(1)).map_err(|e| e.to_string())?;
+        keys.map_err(|error| text::at(if raw.th.is_some() { "th" } else { "keys" }, error))?;
     Ok(Some(StaticAnchor { keys, genesis, family, outbox }))
 }
 

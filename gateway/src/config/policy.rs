@@ -7,7 +7,7 @@ use distpos_proto::{
     amount::Amount,
     chain::{ChainId, Family},
     message::Asset,
-    policy::rules::{Action, Rule, Rules},
+    policy::rules::{Action, Rule, Rules, RulesError},
 };
 use hyper::Uri;
 use serde::{Deserialize, Deserializer, de};
@@ -258,5 +258,10 @@ fn rules<'de, D: Deserializer<'de>>(input: D) -> Result<Rules, D::Error> {
         amount_max: raw.amount_max,
         text: raw.text,
     });
-    Rules::new(rules.collect()).map_err(de::Error::custom)
+    Rules::new(rules.collect()).map_err(|error| match &error {
+        RulesError::Rule { number, .. } => {
+            de::Error::custom(text::at(&format!("[{number}]"), &error))
+        }
+        RulesError::Count { .. } => de::Error::custom(error),
+    })
 }

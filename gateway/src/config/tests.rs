@@ -34,6 +34,10 @@ directory = "spool"
 const KEY: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
+    all_of(text).map_err(|errors| errors.first().clone())
+}
+
+fn all_of(text: &str) -> Result<Config, ConfigErrors> {
     Config::parse(text, Path::new("etc/gateway.toml"))
 }
 
@@ -76,8 +80,8 @@ fn an_evm_node_is_final_by_tag_or_by_confirmations() {
     assert!(restless.unwrap_err().what.contains("poll is 0ns, expected 10ms or more"));
     assert_eq!(node("confirmations = 12").unwrap().finality, Finality::Confirmations(12));
     let both = node("finality = \"finalized\"\nconfirmations = 12").unwrap_err();
-    assert_eq!(both.line, Some(4), "{both}");
-    assert_eq!(both.key.as_deref(), Some("chain.evm"));
+    assert_eq!(both.line, Some(9), "{both}");
+    assert_eq!(both.key.as_deref(), Some("chain.evm.finality"));
     assert_eq!(both.what, "finality and confirmations are both set, expected one of them");
 }
 
@@ -119,11 +123,11 @@ fn an_error_names_file_line_and_key() {
         ),
         (
             LEDGER.replace("[identity]\ndirectory = \"keys\"\n", ""),
-            "etc/gateway.toml: missing field `identity`",
+            "etc/gateway.toml:7: identity: found nothing, expected a table [identity]",
         ),
         (
             LEDGER.replace("\"ledger\"\n[chain", "\"evm\"\n[chain"),
-            "etc/gateway.toml:1: chain: family is evm, expected one table, [chain.evm]",
+            "etc/gateway.toml:3: chain.family: family is evm, expected one table, [chain.evm]",
         ),
         (
             format!("{LEDGER}[log]\nlevel = \"inof\"\n"),
@@ -137,7 +141,7 @@ fn an_error_names_file_line_and_key() {
         ),
         (
             format!("{LEDGER}[peer.e2e4]\n"),
-            "etc/gateway.toml:10: peer: found e2e4, expected other chains: that is chain.id",
+            "etc/gateway.toml:10: peer.e2e4: found e2e4, expected other chains: that is chain.id",
         ),
         (format!("{LEDGER}[identity\n"), "etc/gateway.toml:10: unclosed table, expected `]`"),
         (
@@ -180,27 +184,27 @@ fn a_peer_is_anchored_completely_or_not_at_all() {
     assert_eq!(anchor.keys.threshold(), 1);
     assert_eq!(peer("").unwrap(), Peer::default());
 
-    let at = |what: &str| ("peer.b1c2".to_owned(), what.to_owned());
+    let at = |key: &str, what: &str| (format!("peer.b1c2.{key}"), what.to_owned());
     // What accounts have taken the place of.
     for gone in ["value_max = 7", "asset = \"e2e4/coin\"", "assets = { \"e2e4/coin\" = 7 }"] {
         let (key, what) = peer(gone).unwrap_err();
-        assert_eq!(key, "peer.b1c2");
         let named = gone.split(' ').next().unwrap();
+        assert_eq!(key, format!("peer.b1c2.{named}"));
         let expected = format!("found {named}, which is a key no more: what a chain may owe");
         assert!(what.starts_with(&expected) && what.contains("docs/credit.md"), "{what}");
     }
     let keys = format!("keys = [\"{KEY}\"]\ngenesis = \"00112233aabbccdd\"\n");
     assert_eq!(
         peer(&format!("{keys}family = \"evm\"")).unwrap_err(),
-        at("family is evm, expected outbox beside it")
+        at("family", "family is evm, expected outbox beside it")
     );
     assert_eq!(
         peer(&format!("{keys}family = \"evm\"\noutbox = \"0xabcd\"")).unwrap_err(),
-        at("outbox has 2 bytes, expected a contract's 20")
+        at("outbox", "outbox has 2 bytes, expected a contract's 20")
     );
     assert_eq!(
         peer(&format!("{keys}family = \"ledger\"\nth = 2")).unwrap_err(),
-        at("th is 2 of 1 distinct keys, expected 1 to 1 of at most 16")
+        at("th", "th is 2 of 1 distinct keys, expected 1 to 1 of at most 16")
     );
     let (key, what) = peer("keys = [\"short\"]").unwrap_err();
     assert_eq!(key, "peer.b1c2.keys");
@@ -237,7 +241,7 @@ fn a_route_names_a_domain_or_gateways() {
     );
     assert_eq!(
         route("gateways = [{ host = \"a\", spki = [] }]").unwrap_err(),
-        "etc/gateway.toml:10: route.b1c2: gateway a has 0 spki pins, expected 1 or 2"
+        "etc/gateway.toml:11: route.b1c2.gateways: gateway a has 0 spki pins, expected 1 or 2"
     );
     assert_eq!(
         route("gateways = [{ host = \"a\", spki = [\"x\"] }]").unwrap_err(),
@@ -259,6 +263,7 @@ fn warnings_say_what_will_surprise() {
     );
 }
 
+mod faults;
 mod policy;
 
 const LEDGER_OUTBOX_TEXT: &str = "ledger";

@@ -1,12 +1,32 @@
 //! Values that TOML has no type for: proto's types, durations, sizes, hex, sums of money.
 
-use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+    time::Duration,
+};
 
 use distpos_proto::{
     amount::{Amount, AmountError},
     message::Asset,
 };
 use serde::{Deserialize, Deserializer, de};
+
+/// Stands between a key and what is wrong with it: serde carries nothing but a text, and a table
+/// that is judged as a whole knows which of its keys is wrong.
+const OF_KEY: char = '\u{1f}';
+
+/// An error about a key of the table that is being read.
+pub(super) fn at(key: &str, what: impl fmt::Display) -> String {
+    format!("{key}{OF_KEY}{what}")
+}
+
+/// The key that an error is about, and what is wrong with it.
+pub(super) fn of_key(message: &str) -> Option<(&str, &str)> {
+    message.split_once(OF_KEY)
+}
 
 /// A value that is read from its text form, so that an error points at that very text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -269,6 +289,45 @@ pub(super) fn optional_positive<'de, D: Deserializer<'de>>(
 ) -> Result<Option<u64>, D::Error> {
     let positive = |found| u64::try_from(found).ok().filter(|found| *found > 0);
     number(input, "a whole number above zero", positive).map(Some)
+}
+
+/// An address and a port.
+pub(super) fn socket<'de, D: Deserializer<'de>>(input: D) -> Result<SocketAddr, D::Error> {
+    socket_of(&String::deserialize(input)?).map_err(de::Error::custom)
+}
+
+/// An array of them.
+pub(super) fn sockets<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<SocketAddr>, D::Error> {
+    let texts = Vec::<Text<Socket>>::deserialize(input)?;
+    Ok(texts.into_iter().map(|Text(Socket(address))| address).collect())
+}
+
+struct Socket(SocketAddr);
+
+impl FromStr for Socket {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        socket_of(text).map(Self)
+    }
+}
+
+fn socket_of(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let found = shortened(text);
+        format!("found {found:?}, expected an address with its port, such as \"127.0.0.1:7334\"")
+    })
+}
+
+/// An address that may be absent.
+pub(super) fn optional_ip<'de, D: Deserializer<'de>>(input: D) -> Result<Option<IpAddr>, D::Error> {
+    let text = String::deserialize(input)?;
+    text.parse().map(Some).map_err(|_| {
+        let found = shortened(&text);
+        de::Error::custom(format_args!(
+            "found {found:?}, expected an address such as \"192.0.2.7\""
+        ))
+    })
 }
 
 /// Bytes in hex, with or without `0x` in front, upper and lower case.

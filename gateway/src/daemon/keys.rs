@@ -2,16 +2,16 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context, bail};
 use distpos_proto::key::{KeySet, PublicKey, SecretKey};
+use thiserror::Error;
 use tokio::time::sleep;
 
 use crate::{
     chain::ledger::Ledger,
-    config::Config,
+    config::{Config, ConfigError},
     event::Event,
     gateway::{ChainKeys, Gateway},
-    keyring::{FILE, Keyring},
+    keyring::{FILE, Keyring, KeyringError},
     stop::Stop,
     watchdog::Task,
 };
@@ -19,6 +19,20 @@ use crate::{
 /// How often the keys on disk are looked at: a stolen one must not sign until somebody comes to
 /// restart the gateway.
 const KEYS_LOOKED_AT: Duration = Duration::from_secs(2);
+
+/// Why no keys can be signed with: what the operator has to change.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{key}: {what}")]
+pub(crate) struct Fault {
+    key: &'static str,
+    what: String,
+}
+
+impl Fault {
+    pub(crate) fn of(self, config: &Config) -> ConfigError {
+        config.wrong(self.key, self.what)
+    }
+}
 
 /// Where the chain keys are, and what the configuration says of them.
 pub(super) struct OwnKeys {
@@ -35,9 +49,11 @@ impl OwnKeys {
     }
 
     /// The keys with which this gateway signs as its keyring stands.
-    pub(super) fn read(&self, ring: &Keyring) -> anyhow::Result<ChainKeys> {
+    pub(super) fn read(&self, ring: &Keyring) -> Result<ChainKeys, Fault> {
         let set = key_set(&self.listed, self.th, ring)?;
-        Ok(ChainKeys { secrets: ring.secrets()?, set })
+        let unreadable =
+            |error: KeyringError| Fault { key: "identity.directory", what: error.to_string() };
+        Ok(ChainKeys { secrets: ring.secrets().map_err(unreadable)?, set })
     }
 
     /// Takes changes up until asked to stop. While they cannot be read those of before sign on.
@@ -92,21 +108,23 @@ impl OwnKeys {
 /// beside one of this gateway's, and those with which this gateway signs. A key that has not taken
 /// over yet does not speak, nor does one that is revoked: else this gateway would take its own keys
 /// for a sibling's.
-fn key_set(listed: &[PublicKey], th: usize, keys: &Keyring) -> anyhow::Result<KeySet> {
+pub(crate) fn key_set(listed: &[PublicKey], th: usize, keys: &Keyring) -> Result<KeySet, Fault> {
     let own = keys.current().key;
     if !listed.is_empty() && !keys.keys().iter().any(|key| listed.contains(&key.key)) {
-        bail!("identity.keys does not list this gateway's own chain key {own}");
+        let what = format!("does not hold this gateway's own chain key {own}, expected it there");
+        return Err(Fault { key: "identity.keys", what });
     }
     let is_others = |key: &&PublicKey| keys.keys().iter().all(|own| own.key != **key);
     let others = listed.iter().filter(is_others).copied();
     let all = others.chain(keys.in_use().map(|key| key.key));
-    let set = KeySet::new(all, th).context("identity.keys and identity.th")?;
+    let threshold = |what| Fault { key: "identity.th", what };
+    let set = KeySet::new(all, th).map_err(|error| threshold(error.to_string()))?;
     if set.threshold() > 1 {
-        bail!(
-            "identity.th is {}, expected 1: this gateway signs with its own key only, and \
-             collecting signatures of sibling gateways is not built yet",
+        return Err(threshold(format!(
+            "found {}, expected 1: this gateway signs with its own key only, and collecting \
+             signatures of sibling gateways is not built yet",
             set.threshold()
-        );
+        )));
     }
     Ok(set)
 }
@@ -143,8 +161,11 @@ mod tests {
         // The configuration lists the old one on: it is known as its own.
         assert_eq!(keys(&[sibling, first], &ring), [sibling, made.key].into());
         let error = key_set(&[sibling], 1, &ring).unwrap_err().to_string();
-        assert!(error.contains("does not list this gateway's own chain key"), "{error}");
+        assert!(
+            error.starts_with("identity.keys: does not hold this gateway's own chain key"),
+            "{error}"
+        );
         let error = key_set(&[sibling, first], 2, &ring).unwrap_err().to_string();
-        assert!(error.contains("identity.th is 2, expected 1"), "{error}");
+        assert!(error.starts_with("identity.th: found 2, expected 1"), "{error}");
     }
 }

@@ -51,7 +51,7 @@ pub(super) async fn open(
         }
         Node::Evm(node) => {
             own::check(spool, config.chain.id, Address::from(node.contract).as_slice())?;
-            let evm = Arc::new(open_evm(config.chain.id, node, spool, events).await?);
+            let evm = Arc::new(open_evm(config, node, spool, events).await?);
             own::bind(spool, evm.facts()).await?;
             Ok(Opened { chain: evm, ledger: None })
         }
@@ -69,7 +69,7 @@ fn open_ledger(
     let genesis = node.genesis(config.chain.id, first.key);
     let authority = keys.secret(first)?;
     let ledger = Ledger::open(&node.directory, genesis, vec![authority], clock)
-        .with_context(|| format!("chain.ledger.directory {}", node.directory.display()))?;
+        .with_context(|| super::at_path(config, "chain.ledger.directory", &node.directory))?;
     ledger.seal_with(keys.secrets()?);
     Ok(ledger.interval(node.block_interval))
 }
@@ -115,17 +115,17 @@ pub(crate) fn evm_config(chain: ChainId, node: &EvmNode, events: Arc<dyn Events>
 }
 
 async fn open_evm(
-    chain: ChainId,
+    config: &Config,
     node: &EvmNode,
     spool: &Spool,
     events: &Arc<dyn Events>,
 ) -> anyhow::Result<Evm> {
-    let config = evm_config(chain, node, events.clone());
+    let told_to_chain = evm_config(config.chain.id, node, events.clone());
     // Once: a keystore takes a second and much memory each time.
-    let wallet = wallet(node, spool)?;
+    let wallet = wallet(config, node, spool)?;
     let mut told = None;
     loop {
-        let evm = match Evm::open(config.clone(), wallet.clone()).await {
+        let evm = match Evm::open(told_to_chain.clone(), wallet.clone()).await {
             Ok(evm) => evm,
             Err(error) if error.is_temporary() => {
                 let what = format!("chain: {error}");
@@ -136,7 +136,7 @@ async fn open_evm(
                 sleep(NODE_PAUSE).await;
                 continue;
             }
-            Err(error) => return Err(error).context("chain.evm"),
+            Err(error) => return Err(error).with_context(|| config.place("chain.evm")),
         };
         for account in evm.without_role().await.unwrap_or_default() {
             let what = format!("account {account} has no gateway role on the contract");
@@ -147,11 +147,11 @@ async fn open_evm(
 }
 
 /// The gateway's keys, and the spool for what they sign.
-fn wallet(node: &EvmNode, spool: &Spool) -> anyhow::Result<Wallet> {
+fn wallet(config: &Config, node: &EvmNode, spool: &Spool) -> anyhow::Result<Wallet> {
     let mut keys = Vec::new();
     for file in &node.keys {
         let key = evm::keystore::read(file, node.password.as_deref())
-            .with_context(|| format!("chain.evm.key {}", file.display()))?;
+            .with_context(|| super::at_path(config, "chain.evm.key", file))?;
         keys.push(key);
     }
     let wallet = Wallet::new(keys, Arc::new(spool.clone()));

@@ -13,7 +13,8 @@ use super::{Exit, Failure, FromConfig, say, say_json};
 use crate::{
     chain::evm::keystore,
     cli::own_records,
-    config::{Config, Node, Token, check},
+    config::{Config, Node, check},
+    daemon::key_set,
     keyring::Keyring,
     trust::Trust,
 };
@@ -53,7 +54,7 @@ pub(super) fn execute(arguments: &Arguments) -> Result<Exit, Failure> {
                 online::look(&mut findings, &config)?;
             }
         }
-        Err(error) => findings.problems.push(error.to_string()),
+        Err(errors) => findings.problems.extend(errors.iter().map(ToString::to_string)),
     }
     findings.tell(arguments.json)?;
     Ok(if findings.problems.is_empty() { Exit::Done } else { Exit::Configuration })
@@ -71,8 +72,10 @@ impl Findings {
                 self.facts.push(("genesis", genesis.to_string()));
             }
         }
-        self.node(&config.chain.node);
-        self.token(config);
+        self.node(config);
+        if let Err(error) = config.token() {
+            self.problems.push(error.to_string());
+        }
         if let Err(error) = config.lookup() {
             self.problems.push(error.to_string());
         }
@@ -81,8 +84,8 @@ impl Findings {
         self.anchors(config);
     }
 
-    fn problem(&mut self, key: &str, what: impl std::fmt::Display) {
-        self.problems.push(format!("{key}: {what}"));
+    fn problem(&mut self, config: &Config, key: &str, what: impl std::fmt::Display) {
+        self.problems.push(config.wrong(key, what).to_string());
     }
 
     /// The public keys, and that with which the chain began.
@@ -92,22 +95,15 @@ impl Findings {
         let (tls, ring) = match read {
             Ok((tls, _, ring)) => (tls, ring),
             Err(error) => {
-                self.problem("identity.directory", error);
+                self.problem(config, "identity.directory", error);
                 return None;
             }
         };
         let own = ring.current().key;
         let identity = PublicIdentity { tls_pin: tls.pin(), chain_key: own };
-        let (keys, th) = (&config.identity.keys, config.identity.th);
-        if !keys.is_empty() && !ring.keys().iter().any(|key| keys.contains(&key.key)) {
-            let what = format!("does not hold this gateway's own chain key {own}");
-            self.problem("identity.keys", what);
-        }
-        if th > 1 {
-            self.warnings.push(format!(
-                "identity.th is {th}: this gateway signs with its own key alone, so peers accept \
-                 headers and receipts only if th in their trust is 1"
-            ));
+        // What would keep it from starting.
+        if let Err(fault) = key_set(&config.identity.keys, config.identity.th, &ring) {
+            self.problems.push(fault.of(config).to_string());
         }
         let first = ring.genesis_key().key;
         self.authorities(config, first);
@@ -121,12 +117,12 @@ impl Findings {
         {
             let what =
                 format!("does not hold this gateway's own chain key {own}: it cannot make blocks");
-            self.problem("chain.ledger.authorities", what);
+            self.problem(config, "chain.ledger.authorities", what);
         }
     }
 
-    fn node(&mut self, node: &Node) {
-        match node {
+    fn node(&mut self, config: &Config) {
+        match &config.chain.node {
             Node::Ledger(_) => {}
             Node::Evm(node) => {
                 let mut accounts = Vec::new();
@@ -136,18 +132,11 @@ impl Findings {
                             accounts.push(key.address().to_checksum(None));
                             self.accounts.push(key.address());
                         }
-                        Err(error) => self.problem("chain.evm.key", error),
+                        Err(error) => self.problem(config, "chain.evm.key", error),
                     }
                 }
                 self.facts.push(("account", accounts.join(" ")));
             }
-        }
-    }
-
-    fn token(&mut self, config: &Config) {
-        let Some(file) = &config.listen.token else { return };
-        if let Err(error) = Token::load(file) {
-            self.problem("listen.token", format_args!("{} {error}", file.display()));
         }
     }
 
@@ -159,7 +148,7 @@ impl Findings {
         }
         for (key, path) in directories {
             if let Some(what) = unusable(path) {
-                self.problem(key, format_args!("{} {what}", path.display()));
+                self.problem(config, key, format_args!("{} {what}", path.display()));
             }
         }
     }
@@ -168,7 +157,7 @@ impl Findings {
         let trust = match Trust::load(&Trust::directory_in(&config.spool.directory)) {
             Ok(trust) => trust,
             Err(error) => {
-                self.problem("spool.directory", error);
+                self.problem(config, "spool.directory", error);
                 return;
             }
         };

@@ -64,8 +64,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             || cause.is::<ConfigError>()
             || cause.is::<TrustError>()
             || cause.is::<distpos_certs::SecretError>()
-            || cause.is::<crate::keyring::KeyringError>()
-            || cause.is::<crate::config::TokenError>();
+            || cause.is::<crate::keyring::KeyringError>();
         configuration.then_some(Exit::Configuration)
     };
     error.chain().find_map(of).unwrap_or(Exit::Temporary)

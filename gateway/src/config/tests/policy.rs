@@ -144,16 +144,16 @@ fn rules_are_read_in_their_order_and_refused_with_their_number() {
         ),
         (
             "action = \"deny\"\nsender = \"b1c2x63ea\"",
-            "policy.rule",
+            "policy.rule.sender",
             "rule 1: sender is b1c2x63ea, expected the part behind the first x, 63ea",
         ),
         (
             "action = \"deny\"\nrecipient = \"e2e4x63ea\"",
-            "policy.rule",
+            "policy.rule.recipient",
             "rule 1: recipient is e2e4x63ea, expected the part behind the first x, 63ea",
         ),
         ("action = \"deny\"\nfrom = \"x\"", "policy.rule.from", "unknown field `from`"),
-        ("chain = \"b1c2\"", "policy.rule", "missing field `action`"),
+        ("chain = \"b1c2\"", "policy.rule.action", "found nothing, expected this key here"),
     ];
     for (lines, key, expected) in cases {
         let (found, what) = wrong(table, lines);

@@ -30,7 +30,7 @@ async fn look_at_nodes(
     let inspections = match inspect(&evm, &findings.accounts).await {
         Ok(inspections) => inspections,
         Err(error) => {
-            findings.problem("chain.evm.rpc", error);
+            findings.problem(config, "chain.evm.rpc", error);
             return Ok(());
         }
     };
@@ -43,17 +43,17 @@ async fn look_at_nodes(
         seen.extend(facts.into_iter().map(|(name, fact)| (name.to_owned(), json!(fact))));
         seen.insert("ok".into(), json!(problems.is_empty()));
         findings.nodes.push(seen.into());
-        problems.into_iter().for_each(|what| findings.problem("chain.evm", what));
+        problems.into_iter().for_each(|what| findings.problem(config, "chain.evm", what));
         findings.warnings.extend(warnings);
     }
     if good < node.quorum && node.quorum > 1 {
         let what = format!("{good} nodes are fit to be believed, quorum is {}", node.quorum);
-        findings.problem("chain.evm.quorum", what);
+        findings.problem(config, "chain.evm.quorum", what);
     }
     if good > 0 && !config.peers.is_empty() {
         match status(&evm.nodes, evm.contract, evm.start, &[]).await {
             Ok(status) => compare(findings, config, &status),
-            Err(error) => findings.problem("chain.evm.rpc", error),
+            Err(error) => findings.problem(config, "chain.evm.rpc", error),
         }
     }
     Ok(())
