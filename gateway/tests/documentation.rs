@@ -7,6 +7,7 @@ use distpos_proto::record::{GatewayRecord, KeyRecord, PolicyRecord};
 const DNS: &str = include_str!("../../docs/dns.md");
 const OPERATORS: &str = include_str!("../../docs/operators.md");
 const OPERATING: &str = include_str!("../../docs/operating.md");
+const CHAINS: &str = include_str!("../../docs/chains.md");
 const QUEUE: &str = include_str!("../../docs/queue.md");
 const ALERTS: &str = include_str!("../../examples/monitoring/alerts.yml");
 
@@ -68,7 +69,7 @@ fn every_alert_has_its_page() {
 #[test]
 fn every_command_in_the_examples_exists() {
     let mut known = BTreeSet::new();
-    for line in [DNS, OPERATORS, OPERATING, QUEUE].into_iter().flat_map(fenced) {
+    for line in [DNS, OPERATORS, OPERATING, QUEUE, CHAINS].into_iter().flat_map(fenced) {
         let line = line.split(" # ").next().unwrap();
         let mut words = line.split_whitespace();
         let program = match words.next() {
