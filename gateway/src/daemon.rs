@@ -35,7 +35,7 @@ use crate::{
     },
     service::Service,
     stop::{self, Stop, Stopper},
-    submit, trust,
+    submit, trust, upkeep,
     watchdog::{self, Task, TaskFailed, Tasks, states::Worked},
 };
 
@@ -229,6 +229,8 @@ impl Daemon {
         let (gateway, stopped) = own();
         let load = async move { Ok(load::run(&gateway, &stopped).await?) };
         let (gateway, stopped) = own();
+        let upkeep = upkeep::run(gateway, stopped).map(Ok);
+        let (gateway, stopped) = own();
         let listening = async move {
             let service = Arc::new(Service::new(gateway.clone()));
             let stopped = stopped.receiver();
@@ -249,6 +251,7 @@ impl Daemon {
         self.task(Task::Trust, stop, trust);
         self.task(Task::Spool, stop, spool);
         self.task(Task::Load, stop, load);
+        self.task(Task::Upkeep, stop, upkeep);
         self.task(Task::Peers, stop, listening);
         self.task(Task::Submission, stop, answering);
     }

@@ -31,5 +31,6 @@ pub mod suspension;
 mod testing;
 pub mod transition;
 pub mod trust;
+pub mod upkeep;
 pub mod watchdog;
 pub mod work;

@@ -105,6 +105,19 @@ impl Changes {
             }
         })
     }
+
+    /// How many rows a table has, as the running transaction sees it.
+    pub(crate) fn len(&self, base: &dyn Snapshot, table: Table) -> Result<u64, SpoolError> {
+        let mut length = base.len(table)?;
+        for (key, value) in self.of(table) {
+            match (base.get(table, key)?.is_some(), value.is_some()) {
+                (false, true) => length += 1,
+                (true, false) => length -= 1,
+                (true, true) | (false, false) => {}
+            }
+        }
+        Ok(length)
+    }
 }
 
 /// Merges two ordered sequences of rows; `first` is how the key that comes earlier compares.
@@ -167,6 +180,10 @@ mod tests {
         assert_eq!(rows(&Span::after(&[4]), Order::Ascending, 1), [5]);
         assert_eq!(changes.get(base.as_ref(), Table::Seen, &[7]).unwrap(), Some(vec![1]));
         assert_eq!(changes.get(base.as_ref(), Table::Seen, &[3]).unwrap(), None);
+        assert_eq!(changes.len(base.as_ref(), Table::Seen), Ok(4));
+        changes.set(Table::Seen, &[5], None);
+        changes.set(Table::Seen, &[6], None);
+        assert_eq!(changes.len(base.as_ref(), Table::Seen), Ok(3));
     }
 
     #[test]

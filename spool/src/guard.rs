@@ -88,38 +88,98 @@ impl Tx<'_> {
         if let Some(end) = self.ended(direction, id)? {
             self.unset(Table::Ended(direction), &id.0);
             self.unset(Table::EndedAt(direction), &at_key(end.at, id));
+            if direction == Direction::Inbound {
+                self.unset(Table::Untaken, &id.0);
+            }
         }
         Ok(())
     }
 
-    /// Forgets the oldest ends that were noted before `before`, at most `limit` of them, and says
-    /// how many. The chain's guard still knows them; the caller chooses a time after which nobody
-    /// asks for their receipts any more.
+    /// Notes that the source of an inbound message has not taken its receipt and is not offered it
+    /// any more: it may come and ask, long after others are forgotten.
+    pub fn set_untaken(&mut self, id: &MessageId) {
+        self.set(Table::Untaken, &id.0, Vec::new());
+    }
+
+    /// How many ends are on record.
+    ///
+    /// # Errors
+    /// [`SpoolError`] if the store cannot be read.
+    pub fn ended_count(&self, direction: Direction) -> Result<u64, SpoolError> {
+        self.len(Table::EndedAt(direction))
+    }
+
+    /// Forgets the oldest ends, as far as `old` says: looks at the next `limit` behind the place
+    /// `after`, and passes over those that are still needed: of messages that are in the queue, and
+    /// inbound ones whose receipt was not taken, until they are older still. Where a message's end
+    /// is forgotten the chain's guard still knows it: it is not delivered again.
     ///
     /// # Errors
     /// [`SpoolError`] if the store cannot be read.
     pub fn prune_ended(
         &mut self,
         direction: Direction,
-        before: UnixMillis,
+        old: &Old,
+        after: Option<EndPlace>,
         limit: usize,
-    ) -> Result<usize, SpoolError> {
-        let Some(last) = before.0.checked_sub(1) else { return Ok(0) };
+    ) -> Result<Pruned, SpoolError> {
+        let nothing = Pruned { forgotten: 0, next: None };
+        let Some(last) = old.before.0.checked_sub(1) else { return Ok(nothing) };
         let table = Table::EndedAt(direction);
-        let span = Span::through(&[], &last.to_be_bytes());
-        let old = self.rows(table, &span, Order::Ascending, limit)?;
-        for (key, _) in &old {
-            let id = key.get(8..).filter(|id| id.len() == 32);
-            let id = id.ok_or_else(|| row::corrupt(table, "a key is no time and message id"))?;
+        let from = after.map_or_else(Vec::new, |place| [&place.0[..], &[0]].concat());
+        let span = Span::through(&from, &last.to_be_bytes());
+        let rows = self.rows(table, &span, Order::Ascending, limit)?;
+        let (mut forgotten, mut next) = (0, None);
+        for (key, _) in &rows {
+            let place = <[u8; PLACE]>::try_from(key.as_slice());
+            let place =
+                place.map_err(|_| row::corrupt(table, "a key is no time and message id"))?;
+            next = Some(EndPlace(place));
+            let (at, id) = (UnixMillis(row::number_at(table, key, 0)?), &place[8..]);
+            if self.get(Table::Ids(direction), id)?.is_some() {
+                continue;
+            }
+            if direction == Direction::Inbound && self.get(Table::Untaken, id)?.is_some() {
+                if at >= old.untaken_before {
+                    continue;
+                }
+                self.unset(Table::Untaken, id);
+            }
             self.unset(Table::Ended(direction), id);
             self.unset(table, key);
+            forgotten += 1;
         }
-        Ok(old.len())
+        Ok(Pruned { forgotten, next: next.filter(|_| rows.len() == limit) })
     }
 }
 
-fn at_key(at: UnixMillis, id: &MessageId) -> [u8; 40] {
-    let mut key = [0; 40];
+/// Which ends are old enough to be forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Old {
+    /// Those noted before then.
+    pub before: UnixMillis,
+    /// Those whose receipt was not taken: noted before then.
+    pub untaken_before: UnixMillis,
+}
+
+/// A place in the order in which ends were noted: the key there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndPlace([u8; PLACE]);
+
+/// Length of a time and a message id.
+const PLACE: usize = 40;
+
+/// What [`Tx::prune_ended`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pruned {
+    /// How many ends were forgotten.
+    pub forgotten: u64,
+    /// Where to go on; none when there are no more.
+    pub next: Option<EndPlace>,
+}
+
+fn at_key(at: UnixMillis, id: &MessageId) -> [u8; PLACE] {
+    let mut key = [0; PLACE];
     key[..8].copy_from_slice(&at.0.to_be_bytes());
     key[8..].copy_from_slice(&id.0);
     key

@@ -50,7 +50,7 @@ pub use correspondence::{
     TheirTerms, Unmatched,
 };
 pub use error::SpoolError;
-pub use guard::End;
+pub use guard::{End, EndPlace, Old, Pruned};
 pub use headers::KNOWN_HEADERS_MAX;
 pub use notes::Cursor;
 pub use proven::Prover;

@@ -81,11 +81,13 @@ pub(crate) enum Table {
     DnsTrust,
     /// (peer, when its messages came, batch) -> nothing.
     Ages(Direction),
+    /// message id -> nothing: inbound ends whose receipt the source has not taken.
+    Untaken,
 }
 
 impl Table {
     /// How many tables there are.
-    pub(crate) const COUNT: usize = 42;
+    pub(crate) const COUNT: usize = 43;
 
     /// Every table, in the order of [`Table::index`].
     pub(crate) const ALL: [Self; Self::COUNT] = {
@@ -133,6 +135,7 @@ impl Table {
             Self::DnsTrust,
             Self::Ages(Outbound),
             Self::Ages(Inbound),
+            Self::Untaken,
         ]
     };
 
@@ -176,6 +179,7 @@ impl Table {
             Self::Sequences => 38,
             Self::DnsTrust => 39,
             Self::Ages(direction) => of(40, direction),
+            Self::Untaken => 42,
         }
     }
 
@@ -224,6 +228,7 @@ impl Table {
             "dns_trust",
             "outbound_ages",
             "inbound_ages",
+            "untaken",
         ];
         NAMES[self.index()]
     }
@@ -305,6 +310,9 @@ pub(crate) trait Snapshot {
         order: Order,
         limit: usize,
     ) -> Result<Vec<Row>, SpoolError>;
+
+    /// How many rows a table has; cheap.
+    fn len(&self, table: Table) -> Result<u64, SpoolError>;
 }
 
 /// An engine. Commits come from one thread at a time.

@@ -36,6 +36,10 @@ impl<'a> Tx<'a> {
         self.changes.rows(self.base, table, span, order, limit)
     }
 
+    pub(crate) fn len(&self, table: Table) -> Result<u64, SpoolError> {
+        self.changes.len(self.base, table)
+    }
+
     pub(crate) fn set(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
         self.changes.set(table, key, Some(value));
     }

@@ -115,6 +115,7 @@ async fn move_on(
             if is_old { old.push(id) } else { kept.push(id) }
         }
         remove(tx, Direction::Inbound, &old, now)?;
+        old.iter().for_each(|id| tx.set_untaken(id));
         let direction = Direction::Inbound;
         let delay = later.put_off(tx, direction, &kept, &[State::Ended], |_| cause)?;
         Ok::<_, SpoolError>((old.len(), kept.len(), delay))

@@ -86,6 +86,8 @@ tasks! {
     Spool "spool" 60 "notices a flush that has failed";
     /// Minds memory.
     Load "load" 60 "sheds load when there is too much memory";
+    /// Forgets what nobody asks for any more.
+    Upkeep "upkeep" 2_400 "forgets how messages ended long ago";
     /// Tells when to settle.
     Settlement "settlement" 120 "tells when an account is to be settled";
     /// Listens for peers.

@@ -102,4 +102,8 @@ impl Snapshot for Tables {
             Order::Descending => rows.rev().take(limit).map(owned).collect(),
         })
     }
+
+    fn len(&self, table: Table) -> Result<u64, SpoolError> {
+        Ok(self.0[table.index()].len() as u64)
+    }
 }

@@ -16,7 +16,7 @@ use std::{
 
 use redb::{
     AccessGuard, Builder, Database, DatabaseError, Durability, ReadOnlyTable, ReadTransaction,
-    ReadableDatabase, StorageError, TableDefinition, TableError,
+    ReadableDatabase, ReadableTableMetadata, StorageError, TableDefinition, TableError,
 };
 
 use crate::{
@@ -246,6 +246,13 @@ impl Snapshot for ReadSnapshot {
                 Order::Ascending => range.take(limit).map(owned).collect(),
                 Order::Descending => range.rev().take(limit).map(owned).collect(),
             }
+        })
+    }
+
+    fn len(&self, table: Table) -> Result<u64, SpoolError> {
+        guarded(table.name(), || {
+            let Some(rows) = self.table(table)? else { return Ok(0) };
+            rows.len().map_err(|error| reading(table.name(), error))
         })
     }
 }

@@ -9,7 +9,7 @@ use distpos_proto::{
     time::{UnixMillis, UnixSeconds},
     trust::DnsTrust,
 };
-use distpos_spool::{Cursor, End, KNOWN_HEADERS_MAX, SpoolError, State, Tx};
+use distpos_spool::{Cursor, End, KNOWN_HEADERS_MAX, Old, SpoolError, State, Tx};
 
 use crate::support::{Inbound, Outbound, chain, dns_trust, engines, message, read, transact};
 
@@ -190,7 +190,9 @@ fn the_oldest_ends_are_forgotten_first() {
             history: vec![],
         };
         let prune = |before, limit| {
-            transact(&spool, move |tx| tx.prune_ended(Inbound, UnixMillis(before), limit)).unwrap()
+            let old = Old { before: UnixMillis(before), untaken_before: UnixMillis(0) };
+            let prune = move |tx: &mut Tx<'_>| tx.prune_ended(Inbound, &old, None, limit);
+            transact(&spool, prune).unwrap().forgotten
         };
         transact(&spool, move |tx| {
             (1..=5).try_for_each(|n| tx.set_ended(Inbound, &id(n), &end(n * 10)))?;
